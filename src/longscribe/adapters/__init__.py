@@ -1,0 +1,1 @@
+"""Everything that touches the world: media, speech detection, recognition, and the stores."""

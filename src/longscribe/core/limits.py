@@ -1,0 +1,53 @@
+"""Every bound in one place: checked before work is done, never after.
+
+Times are in samples at 16 kHz unless a name ends in ``_SECONDS``.
+"""
+
+SAMPLE_RATE = 16_000
+"""Hz. Whisper's input rate; webrtcvad takes it too."""
+
+FRAME = SAMPLE_RATE // 100
+"""Samples in one 10 ms analysis frame, webrtcvad's shortest."""
+
+WINDOW = 30 * SAMPLE_RATE
+"""The most audio one window holds. Whisper pads or cuts every input to 30 s (its ``N_SAMPLES``)."""
+
+GRID = 120 * SAMPLE_RATE
+"""Decoding ranges begin at multiples of this, so the plan does not depend on how many decode at once."""
+
+MIN_CHUNK_SECONDS = 10.0
+MAX_CHUNK_SECONDS = 300.0
+"""Bounds of the chunk length setting: seconds of speech a chunk may hold."""
+
+MAX_CHUNK_EXTENT = 600 * SAMPLE_RATE
+"""The longest stretch of a recording one chunk may span, pauses included: bounds memory and blob size."""
+
+MAX_RECORDING_BYTES = 64 * 2**30
+MAX_RECORDING_SECONDS = 48 * 3600
+MAX_CHANNELS = 32
+MIN_SOURCE_RATE = 2_000
+MAX_SOURCE_RATE = 768_000
+MAX_CHUNKS = 20_000
+"""48 hours of 10 s chunks, rounded up."""
+
+MAX_MESSAGE_BYTES = 4 * 2**20
+"""gRPC's default bound on one message, below Pub/Sub's 10 MB."""
+
+MAX_NAME_BYTES = 1_024
+"""The longest object name Google Cloud Storage allows, in UTF-8."""
+
+MAX_VOCABULARY_TERMS = 100
+MAX_TERM_CHARACTERS = 60
+
+MIN_DECODE_WORKERS = 1
+MAX_DECODE_WORKERS = 16
+
+LEASES = 4
+"""Chunks a worker holds at once."""
+
+LEASE_SECONDS = 60.0
+"""How long a lease lasts; it is renewed at a third of this."""
+
+MAX_ATTEMPTS_EMBEDDED = 5
+MAX_ATTEMPTS_CLOUD = 10
+"""Deliveries before a chunk is dead-lettered. In the cloud a preemption is an attempt too."""

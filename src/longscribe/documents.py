@@ -1,0 +1,73 @@
+"""What is stored of a job: one document for the job, one for each of its chunks."""
+
+from enum import StrEnum
+
+import msgspec
+
+from longscribe.core.settings import Settings
+from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Missing, Silence
+
+
+class JobState(StrEnum):
+    """Where a job stands; the legal moves are in ``core/progress.py``."""
+
+    CHUNKING = "chunking"  #: the chunker is still cutting; chunks are already being transcribed
+    TRANSCRIBING = "transcribing"  #: sealed: the number of chunks is known
+    SETTLING = "settling"  #: no chunk is pending: vote on the language, merge, write
+    COMPLETE = "complete"
+    PARTIAL = "partial"  #: finished, with missing stretches named
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self in (JobState.COMPLETE, JobState.PARTIAL, JobState.FAILED, JobState.CANCELLED)
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """What the chunker knows only at the end: its last write."""
+
+    samples: int  #: the recording's length
+    chunks: int  #: how many there are
+    silences: tuple[Silence, ...] = ()  #: after the last chunk
+    missing: tuple[Missing, ...] = ()  #: after the last chunk
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One transcription of one recording under one frozen set of settings."""
+
+    job_id: str
+    recording: BlobRef
+    size: int  #: bytes
+    settings: Settings
+    state: JobState
+    created: float  #: seconds since 1970
+    updated: float
+    seal: Seal | None = None
+    language: str | None = None  #: settled
+    reason: str | None = None  #: why it failed, one sentence
+    transcripts: tuple[BlobRef, ...] = ()  #: one for each format, once written
+
+
+class ChunkState(StrEnum):
+    """Where a chunk stands."""
+
+    PENDING = "pending"
+    DONE = "done"
+    MISSING = "missing"  #: given up: dead-lettered, or past the job's deadline
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One chunk: what was cut, and what became of it.
+
+    What the task's windows leave of ``task.start`` to ``task.end`` is tiled by ``silences`` and ``missing``.
+    """
+
+    task: ChunkTask  #: as last queued: its run is the chunk's current run
+    silences: tuple[Silence, ...] = ()
+    missing: tuple[Missing, ...] = ()  #: stretches that could not be decoded
+    state: ChunkState = ChunkState.PENDING
+    updated: float = 0.0
+    result: ChunkResult | None = None
+    reason: str | None = None  #: why it is missing
