@@ -1,0 +1,44 @@
+# `make demo` and `make test` are the two commands a newcomer needs; every target installs what it needs first.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+.DELETE_ON_ERROR:
+.PHONY: demo test check bench lock clean
+
+# The installed set is marked by a stamp of its own, so that the demo does not wait for the test tools.
+.venv/demo.stamp: requirements/demo.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("longscribe needs Python 3.11 or newer: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt -r $<
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/demo.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+# Transcribe speech end to end: FILE=… takes your own recording, else one is made from text.
+demo: .venv/demo.stamp
+	$(BIN)/python -m longscribe.demo $(if $(FILE),"$(FILE)")
+
+# ARGS="tests/contract -q" for a part.
+test: .venv/dev.stamp
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# uv must be on the PATH; no host is written into the files.
+LOCK = uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
+lock:
+	$(LOCK) pyproject.toml -o requirements/core.txt
+	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models -o requirements/local.txt
+	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo -o requirements/demo.txt
+	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo --extra dev -o requirements/dev.txt
+	$(LOCK) --group pyproject.toml:build -o requirements/build.txt
+
+clean:
+	rm -rf .venv build dist
