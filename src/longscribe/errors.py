@@ -4,11 +4,11 @@
 
     LongscribeError
     ├── Transient            try again: the message is nacked and redelivered
-    │   └── Busy             another process holds the store or the lock
+    │   ├── Busy             another process holds the store or the lock
+    │   └── NoSpace          the disk is full: nothing is lost, go on once there is room
     ├── Permanent            trying again cannot help: the job fails with the sentence as its reason
     │   ├── BadInput         the recording or a setting is at fault; the command line exits with 2
     │   │   └── OverLimit    a bound of ``core/limits.py`` is exceeded
-    │   ├── NoSpace          the disk is full
     │   └── IllegalMove      a job was asked to move between two states that no arrow joins
     ├── Gone                 the object or document is not there, or not in that generation
     └── Poison               this message harms whoever takes it: dead-letter it
@@ -42,7 +42,7 @@ class OverLimit(BadInput):
     """A bound of ``core/limits.py`` is exceeded; the text names the bound."""
 
 
-class NoSpace(Permanent):
+class NoSpace(Transient):
     """The disk is full; the text names the directory."""
 
 

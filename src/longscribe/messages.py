@@ -1,11 +1,11 @@
-"""What passes between the stages: UploadEvent → ChunkTask → ChunkResult.
+"""What passes between the stages: UploadEvent → ChunkTask → ChunkResult, and Sealed when a job's end is known.
 
 Frozen values with a version. Encoded as JSON; whatever cannot be decoded is one `DecodeError`. All times are
 integer samples at 16 kHz, counted from the start of the recording.
 """
 
 from enum import StrEnum
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -77,7 +77,7 @@ class Priority(StrEnum):
     LOW = "low"
 
 
-class UploadEvent(msgspec.Struct, frozen=True):
+class UploadEvent(msgspec.Struct, frozen=True, tag=True):
     """A recording has arrived."""
 
     recording: BlobRef
@@ -86,7 +86,7 @@ class UploadEvent(msgspec.Struct, frozen=True):
     version: int = VERSION
 
 
-class ChunkTask(msgspec.Struct, frozen=True):
+class ChunkTask(msgspec.Struct, frozen=True, tag=True):
     """One chunk to transcribe. Carries no audio and no name the user gave."""
 
     job_id: str
@@ -151,7 +151,7 @@ class Provenance(msgspec.Struct, frozen=True):
     attempt: int  #: deliveries of the message, 1 for the first
 
 
-class ChunkResult(msgspec.Struct, frozen=True):
+class ChunkResult(msgspec.Struct, frozen=True, tag=True):
     """The text of one chunk: one `WindowResult` for each window of its task, in the same order."""
 
     job_id: str
@@ -163,17 +163,23 @@ class ChunkResult(msgspec.Struct, frozen=True):
     version: int = VERSION
 
 
-Message = TypeVar("Message", UploadEvent, ChunkTask, ChunkResult)
+class Sealed(msgspec.Struct, frozen=True, tag=True):
+    """A job's chunk total has been written: its last result may have come before, so look whether it is done."""
+
+    job_id: str
+    version: int = VERSION
 
 
-def encode(message: UploadEvent | ChunkTask | ChunkResult) -> bytes:
-    """Return ``message`` as JSON in UTF-8."""
+Message = TypeVar("Message", UploadEvent, ChunkTask, ChunkResult, Sealed)
+
+
+def encode(message: UploadEvent | ChunkTask | ChunkResult | Sealed) -> bytes:
+    """Return ``message`` as JSON in UTF-8, its kind in ``type``."""
     return msgspec.json.encode(message)
 
 
 class _Versioned(msgspec.Struct):
     version: int
-    readable: ClassVar[frozenset[int]] = frozenset({VERSION})
 
 
 def decode(data: bytes, kind: type[Message]) -> Message:
@@ -182,20 +188,24 @@ def decode(data: bytes, kind: type[Message]) -> Message:
     Raises `DecodeError` for bytes over the size limit, that are not JSON, that are of a version this code does not
     know, or that lack a field or hold it in the wrong type.
     """
+    return cast("Message", _decode(data, kind))
+
+
+def decode_result(data: bytes) -> ChunkResult | Sealed:
+    """Return what the results topic carried. Raises as `decode` does."""
+    return cast("ChunkResult | Sealed", _decode(data, ChunkResult | Sealed))
+
+
+def _decode(data: bytes, kind: Any) -> object:
     if len(data) > MAX_MESSAGE_BYTES:
         raise DecodeError(f"The message is larger than {MAX_MESSAGE_BYTES:,} bytes; drop it.")
     try:
         version = msgspec.json.decode(data, type=_Versioned).version
-        if version not in _Versioned.readable:
+        if version != VERSION:
             raise DecodeError(
                 f"The message is of version {version}, this code reads {VERSION}; deploy the newer longscribe."
             )
         return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         # The parser's own words may quote the message: only its kind is told.
-        raise DecodeError(f"The message is no {kind.__name__}: {type(error).__name__}; drop it.") from None
-
-
-def schema(kind: type[Any]) -> dict[str, Any]:
-    """Return the JSON Schema of a message or document."""
-    return msgspec.json.schema(kind)
+        raise DecodeError(f"The message is of another kind or damaged ({type(error).__name__}); drop it.") from None

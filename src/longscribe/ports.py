@@ -1,4 +1,4 @@
-"""What the stages need of the world. Each port has one contract suite in ``tests/contract``, run on every adapter."""
+"""What the stages need of the world. Each port has one suite in ``tests/contract``, run on every adapter."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -47,7 +47,7 @@ class Blobs(Protocol):
         ...
 
     def read(self, ref: BlobRef, start: int = 0, end: int | None = None) -> bytes:
-        """Return bytes ``start`` to ``end`` of this very generation. Raises `Gone` if it was overwritten or deleted."""
+        """Return bytes ``start`` to ``end`` of this generation. Raises `Gone` if it was overwritten or deleted."""
         ...
 
     def create(self, bucket: str, name: str, data: bytes) -> BlobRef:
@@ -193,9 +193,7 @@ class RangeReader(Protocol):
 class Media(Protocol):
     """Untrusted media in, samples out."""
 
-    def decode(
-        self, read: RangeReader, size: int, start: int = 0
-    ) -> AbstractContextManager[Iterator[Decoded]]:
+    def decode(self, read: RangeReader, size: int, start: int = 0) -> AbstractContextManager[Iterator[Decoded]]:
         """Decode an object of ``size`` bytes, from sample ``start`` (a multiple of `limits.GRID`) on.
 
         The iterator yields consecutive stretches without gaps: all but the last end on multiples of `limits.GRID`,

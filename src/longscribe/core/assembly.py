@@ -1,0 +1,72 @@
+"""A job and its chunks into the transcript."""
+
+from collections.abc import Iterable
+
+from longscribe.core.coverage import coverage, in_seconds
+from longscribe.core.merging import merge
+from longscribe.core.rendering import paragraphs
+from longscribe.core.segmenting import segments
+from longscribe.core.transcript import (
+    ChunkRecord,
+    Kind,
+    Provenance,
+    Receipt,
+    Recording,
+    Status,
+    Transcript,
+    seconds,
+)
+from longscribe.documents import Chunk, Job
+from longscribe.errors import Transient
+from longscribe.messages import ChunkResult
+
+
+def assemble(job: Job, chunks: Iterable[Chunk], language: str | None) -> Transcript:
+    """Return the transcript of a sealed job none of whose chunks is pending, its ``language`` settled.
+
+    ``chunks`` are all of the job's, each once. Raises `Transient` if the job is not sealed or a chunk is pending,
+    `Permanent` if they do not cover the recording.
+    """
+    if job.seal is None:
+        raise Transient("The job is not sealed yet; ask again when its chunking has ended.")
+    chunks = sorted(chunks, key=lambda chunk: chunk.task.index)
+    tiles = coverage(chunks, job.seal)
+    spoken = tuple(segments(merge(chunks)))
+    results = [chunk.result for chunk in chunks if chunk.result is not None]
+    return Transcript(
+        job_id=job.job_id,
+        recording=Recording(job.recording.bucket, job.recording.name),
+        duration=seconds(job.seal.samples),
+        language=language,
+        status=Status.PARTIAL if any(tile.kind is Kind.MISSING for tile in tiles) else Status.COMPLETE,
+        settings=job.settings,
+        text="\n".join(paragraphs(spoken, language)),
+        segments=spoken,
+        coverage=in_seconds(tiles),
+        provenance=_provenance(results),
+        receipt=_receipt(results, len(chunks)),
+    )
+
+
+def _provenance(results: list[ChunkResult]) -> Provenance:
+    made = [result.provenance for result in results]
+    return Provenance(
+        versions=tuple(sorted({by.version for by in made})),
+        models=tuple(sorted({by.model for by in made})),
+        compute_types=tuple(sorted({by.compute_type for by in made})),
+        devices=tuple(sorted({by.device for by in made})),
+        chunks=tuple(
+            ChunkRecord(result.index, result.run, by.attempt, by.worker, round(by.device_seconds, 3))
+            for result, by in zip(results, made, strict=True)
+        ),
+    )
+
+
+def _receipt(results: list[ChunkResult], chunks: int) -> Receipt:
+    attempts = [result.provenance.attempt for result in results]
+    return Receipt(
+        device_seconds=round(sum(result.provenance.device_seconds for result in results), 3),
+        chunks=chunks,
+        attempts=sum(attempts),
+        retried=sum(attempt > 1 for attempt in attempts),
+    )

@@ -1,0 +1,195 @@
+"""From verdicts to speech: levels, smoothing and pauses, on arrays of 10 ms frames.
+
+A frame is in a speech *region* if the detector heard speech in it or near it: single verdicts are dropped, what
+remains is padded, and short gaps between the padded stretches are filled. Each frame's status depends on the
+verdicts at most `REACH` frames away, so any part of a recording can be worked out alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from longscribe.core.limits import FRAME
+from longscribe.messages import Missing, Span
+from longscribe.ports import Samples, Verdicts
+
+SILENT = -100.0
+"""dBFS of digital silence, and of everything below it. 16 bits end at -90 dBFS."""
+
+OPEN = 6
+"""Frames of speech in a row that begin a region. webrtcvad holds even a single click for 120 ms, so none of its
+verdicts is shorter; this guards against a detector that holds nothing."""
+
+PAD = 20
+"""Frames of a pause that stay on either side of speech, for quiet onsets: 200 ms lose nothing of 30 minutes of read
+speech, and 0.003 % when it was recorded 30 dB too low (``benchmarks/missed_speech.py``)."""
+
+FILL = 20
+"""A gap of up to this many frames between padded stretches is no silence: pauses of up to 600 ms stay whole."""
+
+REACH = OPEN + PAD + FILL
+"""Frames to either side that a frame's status depends on."""
+
+PAUSE = 15
+"""Frames without speech, or hushed, that a cut needs so that nothing overlaps: longer than the closure of a stop
+consonant (some 100 ms)."""
+
+LONG = 50
+"""Frames from which on a pause is as good as any longer one: half a second ends a sentence."""
+
+HUSH = 10 ** (-25 / 10)
+"""A frame 25 dB below the mean power around it is hushed: the detector holds speech through the shorter pauses, and
+only one window in six would find one to end in."""
+
+AROUND = 150
+"""Frames to either side that a hushed frame is measured against."""
+
+_UNIT = 2.0**38
+"""Full-scale power as an integer: fine enough for -100 dBFS, and 48 hours of it stay below 2**63."""
+
+Levels = npt.NDArray[np.float32]
+"""dBFS of each 10 ms frame, shape (frames,)."""
+
+Indices = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A stretch of the recording as the planner sees it."""
+
+    start: int  #: its first sample, a multiple of `limits.FRAME`
+    speech: Verdicts
+    level: Levels
+
+
+def frames(start: int, samples: Samples, verdicts: Verdicts) -> Frames:
+    """Return the frames of ``samples``, which begin at sample ``start``, with one verdict for each whole frame.
+
+    Samples left over at the end become a frame with the last verdict.
+    """
+    level = levels(samples)
+    speech = np.zeros(len(level), np.bool_)
+    speech[: len(verdicts)] = verdicts
+    speech[len(verdicts) :] = verdicts[-1:].any()
+    return Frames(start, speech, level)
+
+
+def levels(samples: Samples) -> Levels:
+    """Return the level of each 10 ms frame in dBFS (a full-scale square wave is 0), `SILENT` for digital silence.
+
+    The last frame may be a part of one; its level is that of its own samples.
+    """
+    whole = len(samples) // FRAME * FRAME
+    exact = samples.astype(np.float64)  # sums of squares stay whole numbers, whatever the order they are added in
+    blocks = exact[:whole].reshape(-1, FRAME)
+    mean = np.einsum("ij,ij->i", blocks, blocks) / FRAME
+    if whole < len(samples):
+        mean = np.append(mean, np.square(exact[whole:]).mean())
+    floor = 10 ** (SILENT / 10)
+    return np.asarray(10 * np.log10(np.maximum(mean / 2.0**30, floor)), np.float32)
+
+
+def power(level: Levels) -> npt.NDArray[np.int64]:
+    """Return levels as integer power: integers, so that sums do not depend on how they are grouped."""
+    return np.rint(10 ** (level.astype(np.float64) / 10) * _UNIT).astype(np.int64)
+
+
+def mean_level(total: int, count: int) -> float:
+    """Return the mean level in dBFS, to a tenth, of ``count`` frames whose `power` sums to ``total``."""
+    if total <= 0:
+        return SILENT
+    return round(max(SILENT, 10 * float(np.log10(total / count / _UNIT))), 1)
+
+
+def runs(mask: npt.NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    """Return the first indices of the stretches of True, and the indices one past their last."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False]))))
+    return edges[::2], edges[1::2]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Consecutive frames, worked out. Indices count from the first of them; sums are over the frames before one."""
+
+    speech: npt.NDArray[np.bool_]  #: the detector's verdicts, never in a missing stretch
+    region: npt.NDArray[np.bool_]  #: speech smoothed and padded
+    kept: npt.NDArray[np.bool_]  #: the region without frames that are missing whole
+    power: npt.NDArray[np.int64]  #: integer power of each frame
+
+    @cached_property
+    def audio(self) -> npt.NDArray[np.int64]:
+        """Kept frames before each index."""
+        return np.concatenate(([0], np.cumsum(self.kept, dtype=np.int64)))
+
+    @cached_property
+    def energy(self) -> npt.NDArray[np.int64]:
+        """Power before each index."""
+        return np.concatenate(([0], np.cumsum(self.power)))
+
+    @cached_property
+    def hushed(self) -> npt.NDArray[np.bool_]:
+        """Whether a frame is far below the level around it."""
+        index = np.arange(len(self.power))
+        left, right = np.maximum(index - AROUND, 0), np.minimum(index + AROUND, len(index))
+        mean = (self.energy[right] - self.energy[left]) / (right - left)
+        return np.asarray(self.power < HUSH * mean, np.bool_)
+
+    @cached_property
+    def pauses(self) -> tuple[Indices, Indices]:
+        """First and one past the last index of each stretch of at least `PAUSE` frames without speech or hushed."""
+        first, last = runs(~self.speech | self.hushed)
+        long = last - first >= PAUSE
+        return first[long], last[long]
+
+    @cached_property
+    def cuts(self) -> Indices:
+        """For each of the `pauses` where to cut in it: where its silence begins, or else its middle."""
+        first, last = self.pauses
+        silent = np.append(np.flatnonzero(~self.kept), len(self.kept))
+        silence = silent[np.searchsorted(silent, first)]
+        return np.where(silence < last, silence, first + np.minimum(last - first, LONG) // 2)
+
+    def through_speech(self, index: int) -> bool:
+        """Return whether a cut before frame ``index`` may go through a word."""
+        first, last = self.pauses
+        in_pause = bool(np.any((first <= index) & (index <= last)))
+        return not in_pause and bool(self.kept[max(index - 1, 0) : index + 1].all())
+
+
+def analyse(speech: Verdicts, power: npt.NDArray[np.int64], whole: Span, missing: Sequence[Missing]) -> Analysis:
+    """Work out the frames of the stretch ``whole``, which begins on a frame; ``missing`` may reach beyond it."""
+    lost = _lost(len(speech), whole, missing)
+    heard = speech & ~lost
+    region = _smooth(heard)
+    return Analysis(heard, region, region & ~lost, power)
+
+
+def _lost(count: int, whole: Span, missing: Sequence[Missing]) -> npt.NDArray[np.bool_]:
+    """Return the frames that have no sample left."""
+    left = np.full(count, FRAME)
+    left[-1:] = whole.samples - (count - 1) * FRAME
+    for gap in missing:
+        start, end = max(gap.start, whole.start) - whole.start, min(gap.end, whole.end) - whole.start
+        if start < end:
+            first, last = start // FRAME, (end - 1) // FRAME
+            left[first : last + 1] -= FRAME
+            left[first] += start - first * FRAME
+            left[last] += (last + 1) * FRAME - end
+    return left <= 0
+
+
+def _smooth(heard: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return the frames in a region: open, pad, fill."""
+    first, last = runs(heard)
+    opened = last - first >= OPEN
+    first, last = first[opened] - PAD, last[opened] + PAD
+    apart = first[1:] - last[:-1] > FILL
+    first = first[np.concatenate(([True], apart))[: len(first)]]
+    last = last[np.concatenate((apart, [True]))[: len(last)]]
+    steps = np.zeros(len(heard) + 1, np.int8)
+    steps[np.maximum(first, 0)] += 1
+    steps[np.minimum(last, len(heard))] -= 1
+    return np.cumsum(steps[:-1]) > 0

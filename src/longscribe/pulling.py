@@ -1,0 +1,251 @@
+"""The pull loop around the worker stage: leases in, batches of windows to the model's lanes, results out.
+
+Every lane takes windows from one pool that all held chunks share, so a lane never waits for another chunk's end,
+and fetching goes on while the model works. What becomes of a message on each path:
+
+- run, or dropped by `prepare` as not to be run: acknowledged, the result published first
+- preparing, recognising or publishing failed: nacked, so that it comes again until its attempts are spent
+- this process dies: the lease expires, and the message comes again
+- the disk is full: the loop ends with `NoSpace`; the leases expire
+"""
+
+import math
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from longscribe.core import limits, topics
+from longscribe.errors import NoSpace
+from longscribe.messages import WindowResult
+from longscribe.ports import Clock, Delivery, WindowAudio
+from longscribe.stages.worker import Prepared, Unrun, WorkerPorts, conclude, prepare
+
+IDLE_SECONDS = 0.05
+"""Between two empty pulls of a local queue; a pull of a remote one waits by itself."""
+
+LOW_PATIENCE_SECONDS = 60.0
+"""How long the low topic may wait before it gets one lease ahead of the high one."""
+
+
+@dataclass(eq=False)
+class _Held:
+    """A leased chunk."""
+
+    subscription: str
+    delivery: Delivery
+
+
+@dataclass(eq=False)
+class _Chunk:
+    """A leased chunk on its way through the model."""
+
+    held: _Held
+    prepared: Prepared
+    heard: dict[int, WindowResult] = field(default_factory=dict)
+    device_seconds: float = 0.0
+
+    @property
+    def alone(self) -> bool:
+        """Whether it has failed someone before, and so may not share a batch."""
+        return self.held.delivery.attempt > 1
+
+    @property
+    def windows(self) -> tuple[WindowAudio, ...]:
+        """Its windows, ready for the model."""
+        return self.prepared.windows
+
+
+_Place = tuple[_Chunk, int]
+"""One window of a chunk."""
+
+
+class PullLoop:
+    """Works chunks off the two chunk topics until it is told to stop."""
+
+    def __init__(
+        self,
+        ports: WorkerPorts,
+        clock: Clock,
+        on_error: Callable[[Exception], None],
+        leases: int = limits.LEASES,
+    ) -> None:
+        self._ports = ports
+        self._clock = clock
+        self._on_error = on_error
+        self._leases = leases
+        self._changed = threading.Condition()
+        self._held: list[_Held] = []
+        self._ready: deque[_Place] = deque()
+        self._in_flight: Counter[_Chunk] = Counter()
+        self._stopping = False
+        self._fatal: NoSpace | None = None
+        self._low_pulled = clock.now()
+
+    def stop(self) -> None:
+        """Make `run` return once the batches under way are done."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def run(self) -> None:
+        """Work until stopped. Raises `NoSpace` when results can no longer be stored."""
+        lanes = [
+            threading.Thread(target=self._lane, name=f"lane-{number}", daemon=True)
+            for number in range(self._ports.recogniser.lanes)
+        ]
+        renewer = threading.Thread(target=self._renew, name="renewer", daemon=True)
+        with ThreadPoolExecutor(2 * self._leases, thread_name_prefix="chunk-io") as self._io:
+            for thread in (renewer, *lanes):
+                thread.start()
+            try:
+                self._feed()
+            finally:
+                self.stop()
+                for thread in (renewer, *lanes):
+                    thread.join()
+        for held in self._held:
+            self._ports.queue.nack(held.subscription, [held.delivery.lease])
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _feed(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or len(self._held) < self._leases)
+                if self._stopping:
+                    return
+                free = self._leases - len(self._held)
+            pulled = self._pull(free)
+            with self._changed:
+                self._held.extend(pulled)
+                if not pulled:
+                    self._changed.wait_for(lambda: self._stopping, IDLE_SECONDS)
+            for held in pulled:
+                self._io.submit(self._guarded, held, partial(self._prepare, held))
+
+    def _pull(self, free: int) -> list[_Held]:
+        """Lease up to ``free`` chunks, high ones first; low ones get a turn when they have waited for a minute."""
+        low_first = self._clock.now() - self._low_pulled >= LOW_PATIENCE_SECONDS
+        order = [(topics.CHUNKS_LOW, 1)] if low_first else []
+        order += [(topics.CHUNKS_HIGH, free), (topics.CHUNKS_LOW, free)]
+        pulled: list[_Held] = []
+        for subscription, limit in order:
+            room = min(limit, free - len(pulled))
+            if room > 0:
+                if subscription == topics.CHUNKS_LOW:
+                    self._low_pulled = self._clock.now()
+                pulled += [_Held(subscription, got) for got in self._ports.queue.pull(subscription, room)]
+        return pulled
+
+    def _guarded(self, held: _Held, step: Callable[[], None]) -> None:
+        """Take one step with a chunk; a failure gives it back."""
+        try:
+            step()
+        except Exception as error:  # whatever it is, the message must not be lost
+            self._failed([held], error)
+
+    def _prepare(self, held: _Held) -> None:
+        prepared = prepare(held.delivery.data, self._ports)
+        if isinstance(prepared, Unrun):
+            self._acknowledge(held)
+            return
+        chunk = _Chunk(held, prepared)
+        with self._changed:
+            self._ready.extend((chunk, number) for number in range(len(chunk.windows)))
+            self._changed.notify_all()
+
+    def _lane(self) -> None:
+        while batch := self._take():
+            try:
+                self._recognise(batch)
+            except Exception as error:  # the lane must live on
+                self._failed(list(dict.fromkeys(chunk.held for chunk, _ in batch)), error)
+            with self._changed:
+                self._in_flight -= Counter(chunk for chunk, _ in batch)
+                self._changed.notify_all()
+
+    def _take(self) -> list[_Place]:
+        """Wait for windows and take a lane's share of them; empty when stopping."""
+        with self._changed:
+            while True:
+                if self._stopping:
+                    return []
+                batch = self._next_batch()
+                if batch:
+                    self._in_flight += Counter(chunk for chunk, _ in batch)
+                    return batch
+                self._changed.wait()
+
+    def _next_batch(self) -> list[_Place]:
+        if not self._ready:
+            return []
+        head = self._ready[0][0]
+        others = [chunk for chunk in self._in_flight if chunk is not head]
+        if others and (head.alone or any(chunk.alone for chunk in others)):
+            return []  # whichever is to run alone waits for the other to end
+        together = [place for place in self._ready if place[0] is head or not (head.alone or place[0].alone)]
+        # An even share: the last windows of a job are spread over the lanes.
+        share = min(self._ports.recogniser.batch, math.ceil(len(together) / self._ports.recogniser.lanes))
+        batch = together[:share]
+        taken = set(batch)
+        self._ready = deque(place for place in self._ready if place not in taken)
+        return batch
+
+    def _recognise(self, batch: Sequence[_Place]) -> None:
+        audio = [chunk.windows[number] for chunk, number in batch]
+        started = self._clock.now()
+        results = self._ports.recogniser.recognise(audio)
+        seconds = self._clock.now() - started
+        total = sum(len(window.samples) for window in audio)
+        finished = []
+        with self._changed:
+            for (chunk, number), window, result in zip(batch, audio, results, strict=True):
+                chunk.heard[number] = result
+                chunk.device_seconds += seconds * len(window.samples) / total
+                if len(chunk.heard) == len(chunk.windows):
+                    finished.append(chunk)
+        for chunk in finished:
+            self._io.submit(self._guarded, chunk.held, partial(self._conclude, chunk))
+
+    def _conclude(self, chunk: _Chunk) -> None:
+        heard = [chunk.heard[number] for number in range(len(chunk.heard))]
+        attempt = chunk.held.delivery.attempt
+        conclude(chunk.prepared, heard, chunk.device_seconds, attempt, self._ports)
+        self._acknowledge(chunk.held)
+
+    def _acknowledge(self, held: _Held) -> None:
+        self._ports.queue.acknowledge(held.subscription, [held.delivery.lease])
+        self._release([held])
+
+    def _failed(self, chunks: Sequence[_Held], error: Exception) -> None:
+        """Give chunks back after a failure; on a full disk end the loop: a retry would only fill it more."""
+        self._on_error(error)
+        if isinstance(error, NoSpace):
+            with self._changed:
+                self._fatal = error
+            self.stop()
+            return
+        for held in chunks:
+            self._ports.queue.nack(held.subscription, [held.delivery.lease])
+        self._release(chunks)
+
+    def _release(self, chunks: Sequence[_Held]) -> None:
+        with self._changed:
+            gone = set(chunks)
+            self._held = [held for held in self._held if held not in gone]
+            self._ready = deque(place for place in self._ready if place[0].held not in gone)
+            self._changed.notify_all()
+
+    def _renew(self) -> None:
+        """Keep the leases of all held chunks alive, from a thread of its own that no batch can hold up."""
+        while True:
+            with self._changed:
+                if self._changed.wait_for(lambda: self._stopping, limits.LEASE_SECONDS / 3):
+                    return
+                everything = list(self._held)
+            for subscription in (topics.CHUNKS_HIGH, topics.CHUNKS_LOW):
+                leases = [held.delivery.lease for held in everything if held.subscription == subscription]
+                self._ports.queue.extend(subscription, leases, limits.LEASE_SECONDS)

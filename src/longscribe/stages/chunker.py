@@ -1,0 +1,202 @@
+"""Upload → chunks: decode, find speech, cut in silence, and queue each chunk while cutting goes on."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from longscribe.audio import Held
+from longscribe.core import ids, limits, topics
+from longscribe.core.cutting import CONTEXT, PlannedChunk, Planner
+from longscribe.core.settings import Settings, from_metadata
+from longscribe.core.speech import Frames, frames
+from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
+from longscribe.errors import BadInput, OverLimit
+from longscribe.messages import ChunkTask, Sealed, UploadEvent, encode
+from longscribe.ports import Blobs, Clock, Decoded, Jobs, Media, Queue, Samples, SpeechDetector
+
+DEPTH = 8
+"""Chunks being written and queued at once, so that a slow store does not hold up the cutting."""
+
+LEAD = 3 * limits.SAMPLE_RATE
+"""Audio that warms up the speech detector before each decoded stretch."""
+
+
+@dataclass(frozen=True)
+class ChunkerPorts:
+    """What the chunker needs."""
+
+    blobs: Blobs
+    queue: Queue
+    jobs: Jobs
+    media: Media
+    detector: SpeechDetector
+    clock: Clock
+    executor: Executor  #: runs up to `DEPTH` writes side by side
+    chunks_bucket: str
+    defaults: Settings
+
+
+class Chunked(StrEnum):
+    """What became of an upload event; every one of them is acknowledged."""
+
+    SEALED = "sealed"
+    KNOWN = "known"  #: the job was sealed or had ended before: a repeated event
+    REFUSED = "refused"  #: the job failed, with the reason in its document
+
+
+def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
+    """Cut one recording into chunks and queue them; go on after the last chunk if an earlier try died.
+
+    Bad input fails the job with its one sentence. `Transient` and `Gone` errors pass through: the event is to be
+    delivered again. When this returns, nothing is left running or unconfirmed.
+    """
+    job = _open_job(event, ports)
+    if job.state is not JobState.CHUNKING:
+        return Chunked.REFUSED if job.state is JobState.FAILED else Chunked.KNOWN
+    writer = _Writer(job, ports)
+    try:
+        with writer:
+            seal = _cut(event, job, writer, ports)
+    except BadInput as error:
+        ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, reason=str(error))
+        return Chunked.REFUSED
+    ports.jobs.seal(job.job_id, seal)
+    # The last result may have come before the seal; this makes the assembler look.
+    ports.queue.publish(topics.RESULTS, encode(Sealed(job.job_id)))
+    return Chunked.SEALED
+
+
+def _open_job(event: UploadEvent, ports: ChunkerPorts) -> Job:
+    """Return the recording's job: the stored one, or a new one, failed if its settings cannot be honoured."""
+    recording, now = event.recording, ports.clock.now()
+    state, reason, settings = JobState.CHUNKING, None, ports.defaults
+    try:
+        settings = from_metadata(event.metadata, ports.defaults)
+        if event.size > limits.MAX_RECORDING_BYTES:
+            raise OverLimit(
+                f"The recording has {event.size:,} bytes, over the limit of {limits.MAX_RECORDING_BYTES:,};"
+                " cut it into parts."
+            )
+    except BadInput as error:
+        state, reason = JobState.FAILED, str(error)
+    return ports.jobs.create_job(
+        Job(
+            job_id=ids.job_id(recording.bucket, recording.name, recording.generation),
+            recording=recording,
+            size=event.size,
+            settings=settings,
+            state=state,
+            created=now,
+            updated=now,
+            reason=reason,
+        )
+    )
+
+
+class _Writer:
+    """Writes chunks side by side, each blob first, then document, then message; at the end waits for all."""
+
+    def __init__(self, job: Job, ports: ChunkerPorts) -> None:
+        self._job = job
+        self._ports = ports
+        self._under_way: deque[Future[None]] = deque()
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        while self._under_way:
+            future = self._under_way.popleft()
+            error = future.exception()
+            if error is not None and kind is None:
+                raise error
+
+    def put(self, planned: PlannedChunk, first: int, samples: Samples) -> None:
+        """Start writing a chunk whose audio begins at sample ``first``; wait if `DEPTH` are under way."""
+        while len(self._under_way) >= DEPTH:
+            self._under_way.popleft().result()
+        self._under_way.append(self._ports.executor.submit(self._write, planned, first, samples))
+
+    def _write(self, planned: PlannedChunk, first: int, samples: Samples) -> None:
+        ports, job = self._ports, self._job
+        audio = ports.blobs.create(
+            ports.chunks_bucket, ids.chunk_blob(job.job_id, planned.index), ports.media.encode(samples)
+        )
+        task = ChunkTask(
+            job_id=job.job_id,
+            index=planned.index,
+            run=1,
+            settings_hash=job.settings.hash(),
+            audio=audio,
+            audio_start=first,
+            start=planned.start,
+            end=planned.end,
+            windows=planned.windows,
+            speech=planned.speech,
+            priority=topics.priority(planned.index, planned.speech, planned.end - planned.start),
+            language=job.settings.language,
+        )
+        ports.jobs.create_chunk(Chunk(task=task, silences=planned.silences, missing=planned.missing))
+        ports.queue.publish(topics.topic(task.priority), encode(task))
+
+
+def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
+    """Return the next chunk's index and where it begins, after queueing again what may never have been queued."""
+    written: list[Chunk] = []
+    for stored in ports.jobs.chunks(job.job_id):
+        if stored.task.index != len(written):
+            break
+        written.append(stored)
+    # Only the last ones can have died between document and message; a worker drops a task it meets twice.
+    for stored in written[-DEPTH:]:
+        if stored.state is ChunkState.PENDING:
+            ports.queue.publish(topics.topic(stored.task.priority), encode(stored.task))
+    return len(written), written[-1].task.end if written else 0
+
+
+def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> Seal:
+    recording = event.recording
+
+    def read(start: int, end: int) -> bytes:
+        return ports.blobs.read(recording, start, end)
+
+    index, start = _resume(job, ports)
+    planner = Planner(job.settings.chunk_seconds, index, start)
+    # One stretch more than the planner needs: its detector starts cold, so its verdicts must not count.
+    origin = max(0, (start - CONTEXT) // limits.GRID - 1) * limits.GRID
+    held, end, count = Held(origin), origin, index
+    with ports.media.decode(read, event.size, origin) as stretches:
+        for decoded, heard in _listen(stretches, ports.detector):
+            held.append(decoded)
+            end = decoded.start + len(decoded.samples)
+            for planned in planner.feed(heard, decoded.missing):
+                _put(planned, held, writer)
+                count = planned.index + 1
+            held.drop_before(planner.needed)
+    rest, silences, missing = planner.finish(end)
+    for planned in rest:
+        _put(planned, held, writer)
+        count = planned.index + 1
+    return Seal(samples=end, chunks=count, silences=silences, missing=missing)
+
+
+def _put(planned: PlannedChunk, held: Held, writer: _Writer) -> None:
+    if planned.index >= limits.MAX_CHUNKS:
+        raise OverLimit(
+            f"The recording gives more than {limits.MAX_CHUNKS:,} chunks; choose a longer chunk length."
+        )
+    first = planned.windows[0].spans[0].start
+    writer.put(planned, first, held.slice(first, planned.windows[-1].spans[-1].end))
+
+
+def _listen(stretches: Iterator[Decoded], detector: SpeechDetector) -> Iterator[tuple[Decoded, Frames]]:
+    """Yield each stretch with its frames; the detector is warmed by the end of the stretch before."""
+    lead = np.empty(0, np.int16)
+    for decoded in stretches:
+        verdicts = detector.detect(np.concatenate((lead, decoded.samples)), len(lead))
+        yield decoded, frames(decoded.start, decoded.samples, verdicts)
+        lead = decoded.samples[-LEAD:]

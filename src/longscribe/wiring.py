@@ -1,0 +1,116 @@
+"""Chooses the adapters, and is the only reader of the environment."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from longscribe.adapters.local.files import Files
+from longscribe.adapters.local.jobs import SqliteJobs
+from longscribe.adapters.local.queue import SqliteQueue, Subscription
+from longscribe.adapters.media import PyavMedia
+from longscribe.adapters.speech import WebRtcDetector
+from longscribe.core import limits, topics
+from longscribe.core.settings import Settings
+from longscribe.errors import BadInput
+from longscribe.ports import Clock, DeadLetterPolicy, Media, Recogniser, SpeechDetector
+
+CHUNKS_BUCKET = "chunks"
+TRANSCRIPTS_BUCKET = "transcripts"
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        """Return seconds since 1970."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment may set; each name is written ``LONGSCRIBE_NAME``, in capitals."""
+
+    decode_workers: int = min(len(os.sched_getaffinity(0)), 4)  #: processes that decode one recording at once
+    models: Path = Path()  #: where models are kept
+
+
+def environment(variables: Mapping[str, str]) -> Environment:
+    """Read ``variables``, which are the process's own in production. Raises `BadInput`."""
+    cache = Path(variables.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    given = {
+        field.name: variables[f"LONGSCRIBE_{field.name.upper()}"]
+        for field in msgspec.structs.fields(Environment)
+        if variables.get(f"LONGSCRIBE_{field.name.upper()}")
+    }
+    try:
+        read = msgspec.convert({"models": str(cache / "longscribe"), **given}, Environment, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"The environment variables LONGSCRIBE_… cannot be read: {error}.") from None
+    low, high = limits.MIN_DECODE_WORKERS, limits.MAX_DECODE_WORKERS
+    if not low <= read.decode_workers <= high:
+        raise BadInput(f"LONGSCRIBE_DECODE_WORKERS is {read.decode_workers}; give {low} to {high}.")
+    return read
+
+
+@dataclass(frozen=True)
+class LocalStores:
+    """The embedded default's stores, all under one directory."""
+
+    blobs: Files
+    queue: SqliteQueue
+    jobs: SqliteJobs
+    clock: Clock
+
+    def close(self) -> None:
+        """Close the databases."""
+        self.queue.close()
+        self.jobs.close()
+
+
+def local_stores(home: Path) -> LocalStores:
+    """Open the stores under ``home``, made if need be. Raises `NoSpace`, `BadInput` and `Busy`."""
+    clock = SystemClock()
+    dead = DeadLetterPolicy(topics.DEAD_CHUNKS, limits.MAX_ATTEMPTS_EMBEDDED)
+    subscriptions = [
+        Subscription(topics.CHUNKS_HIGH, topics.CHUNKS_HIGH, dead_letter=dead),
+        Subscription(topics.CHUNKS_LOW, topics.CHUNKS_LOW, dead_letter=dead),
+        Subscription(topics.RESULTS, topics.RESULTS),
+        Subscription(topics.DEAD_CHUNKS, topics.DEAD_CHUNKS),
+    ]
+    return LocalStores(
+        blobs=Files({name: home / name for name in (CHUNKS_BUCKET, TRANSCRIPTS_BUCKET)}),
+        queue=SqliteQueue(home / "queue.sqlite", subscriptions, clock),
+        jobs=SqliteJobs(home / "jobs.sqlite", clock),
+        clock=clock,
+    )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a machine works with beside its stores."""
+
+    media: Media
+    detector: SpeechDetector
+    load_recogniser: Callable[[], Recogniser]  #: takes a second or more
+
+
+def machine(settings: Settings, variables: Mapping[str, str] = os.environ) -> Machine:
+    """Return this machine's adapters for ``settings``. Raises `BadInput` if the model cannot be had."""
+    # Heavy, and no part of the light installation.
+    from longscribe.adapters.models import locate
+    from longscribe.adapters.whisper import Whisper
+
+    read = environment(variables)
+    path = locate(settings.model, read.models)
+    return Machine(
+        media=PyavMedia(read.decode_workers),
+        detector=WebRtcDetector(),
+        load_recogniser=lambda: Whisper(path, settings.model, settings.compute_type),
+    )

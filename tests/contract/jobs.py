@@ -1,0 +1,362 @@
+"""What every `Jobs` adapter keeps to."""
+
+import pytest
+from msgspec.structs import replace
+
+from longscribe.core.progress import MOVES
+from longscribe.core.settings import Settings
+from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
+from longscribe.errors import Gone, IllegalMove
+from longscribe.messages import (
+    BlobRef,
+    ChunkResult,
+    ChunkTask,
+    Missing,
+    Priority,
+    Provenance,
+    Silence,
+    Span,
+    Window,
+    WindowResult,
+    Word,
+)
+from longscribe.ports import Clock, Jobs
+from tests.contract.threads import together
+
+RATE = 16_000
+SEAL = Seal(samples=100 * RATE, chunks=3, silences=(Silence(90 * RATE, 100 * RATE, -61.5),))
+LEGAL = [(source, target) for source, targets in MOVES.items() for target in sorted(targets)]
+ILLEGAL = [(source, target) for source in JobState for target in JobState if target not in MOVES[source]]
+
+
+def make_job(job_id: str = "job-1", state: JobState = JobState.CHUNKING, created: float = 1.0) -> Job:
+    return Job(
+        job_id=job_id,
+        recording=BlobRef("uploads", "ünï ../\n--> code.mp3", 2**62),
+        size=5,
+        settings=Settings(language="de", vocabulary=("Œuvre",)),
+        state=state,
+        created=created,
+        updated=created,
+    )
+
+
+def make_task(index: int = 0, run: int = 1, job_id: str = "job-1") -> ChunkTask:
+    start = index * 30 * RATE
+    return ChunkTask(
+        job_id=job_id,
+        index=index,
+        run=run,
+        settings_hash="0" * 16,
+        audio=BlobRef("chunks", f"{job_id}/{index:06d}.flac", 7),
+        audio_start=start,
+        start=start,
+        end=start + 30 * RATE,
+        windows=(Window(start, start + 20 * RATE, (Span(start, start + 9 * RATE),)),),
+        speech=9 * RATE,
+        priority=Priority.HIGH,
+    )
+
+
+def make_chunk(index: int = 0, run: int = 1, job_id: str = "job-1") -> Chunk:
+    task = make_task(index, run, job_id)
+    return Chunk(
+        task=task,
+        silences=(Silence(task.end - 10 * RATE, task.end - RATE, -70.25),),
+        missing=(Missing(task.end - RATE, task.end, "damaged"),),
+    )
+
+
+def make_result(index: int = 0, run: int = 1, job_id: str = "job-1", text: str = " hello") -> ChunkResult:
+    return ChunkResult(
+        job_id=job_id,
+        index=index,
+        run=run,
+        settings_hash="0" * 16,
+        windows=(WindowResult((Word(1, 2, text, 0.5),), "en", 0.75, -0.25),),
+        provenance=Provenance("base", "int8", "cpu", "0.1.0", "worker", 1.5, 1),
+    )
+
+
+class JobsContract:
+    """Subclass, and supply the fixtures ``clock`` and ``jobs``: an empty store."""
+
+    @pytest.fixture
+    def clock(self) -> Clock:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def jobs(self, clock: Clock) -> Jobs:
+        raise NotImplementedError
+
+    def test_a_job_comes_back_as_it_was_stored(self, jobs: Jobs) -> None:
+        job = make_job()
+        assert jobs.create_job(job) == job
+        assert jobs.job("job-1") == job
+
+    def test_the_older_job_stays(self, jobs: Jobs) -> None:
+        older = jobs.create_job(make_job())
+        assert jobs.create_job(replace(make_job(), size=99, created=2.0)) == older
+        assert jobs.job("job-1") == older
+
+    def test_an_unknown_job_is_gone(self, jobs: Jobs) -> None:
+        for call in (
+            lambda: jobs.job("none"),
+            lambda: jobs.seal("none", SEAL),
+            lambda: jobs.move("none", JobState.CHUNKING, JobState.FAILED),
+        ):
+            with pytest.raises(Gone):
+                call()
+
+    def test_jobs_come_newest_first(self, jobs: Jobs) -> None:
+        assert list(jobs.jobs()) == []
+        for name, created in (("a", 2.0), ("b", 3.5), ("c", 1.0)):
+            jobs.create_job(make_job(name, created=created))
+        assert [job.job_id for job in jobs.jobs()] == ["b", "a", "c"]
+
+    def test_sealing_moves_on_to_transcribing(self, jobs: Jobs, clock: Clock) -> None:
+        jobs.create_job(make_job())
+        clock.sleep(1)
+        before = clock.now()
+        sealed = jobs.seal("job-1", SEAL)
+        assert (sealed.state, sealed.seal) == (JobState.TRANSCRIBING, SEAL)
+        assert sealed.updated >= before
+        assert jobs.job("job-1") == sealed
+
+    def test_sealed_twice_is_sealed_once(self, jobs: Jobs) -> None:
+        jobs.create_job(make_job())
+        jobs.seal("job-1", SEAL)
+        moved = jobs.move("job-1", JobState.TRANSCRIBING, JobState.SETTLING)
+        assert jobs.seal("job-1", replace(SEAL, chunks=99)) == moved
+        assert jobs.job("job-1") == moved
+
+    @pytest.mark.parametrize("ended", [JobState.CANCELLED, JobState.FAILED])
+    def test_an_ended_job_is_not_revived_by_its_seal(self, jobs: Jobs, ended: JobState) -> None:
+        jobs.create_job(make_job())
+        stopped = jobs.move("job-1", JobState.CHUNKING, ended)
+        assert jobs.seal("job-1", SEAL) == stopped
+        assert jobs.job("job-1") == stopped
+
+    @pytest.mark.parametrize(("source", "target"), LEGAL)
+    def test_legal_moves_set_what_they_bring(self, jobs: Jobs, source: JobState, target: JobState) -> None:
+        jobs.create_job(make_job(state=source))
+        refs = (BlobRef("transcripts", "a.txt", 3), BlobRef("transcripts", "a.json", 4))
+        job = jobs.move("job-1", source, target, language="en", reason="so", transcripts=refs)
+        assert job is not None
+        assert (job.state, job.language, job.reason, job.transcripts) == (target, "en", "so", refs)
+        assert jobs.job("job-1") == job
+        assert replace(job, state=source, language=None, reason=None, transcripts=(), updated=1.0) == make_job(
+            state=source
+        )
+
+    @pytest.mark.parametrize(("source", "target"), ILLEGAL)
+    def test_illegal_moves_change_nothing(self, jobs: Jobs, source: JobState, target: JobState) -> None:
+        stored = jobs.create_job(make_job(state=source))
+        with pytest.raises(IllegalMove):
+            jobs.move("job-1", source, target, reason="no")
+        assert jobs.job("job-1") == stored
+
+    def test_a_move_from_another_state_is_none(self, jobs: Jobs) -> None:
+        stored = jobs.create_job(make_job())
+        assert jobs.move("job-1", JobState.SETTLING, JobState.COMPLETE, reason="no") is None
+        assert jobs.job("job-1") == stored
+
+    def test_a_move_is_made_once(self, jobs: Jobs) -> None:
+        jobs.create_job(make_job(state=JobState.TRANSCRIBING))
+        assert jobs.move("job-1", JobState.TRANSCRIBING, JobState.SETTLING) is not None
+        assert jobs.move("job-1", JobState.TRANSCRIBING, JobState.SETTLING) is None
+
+    def test_of_many_movers_one_wins(self, jobs: Jobs) -> None:
+        jobs.create_job(make_job(state=JobState.TRANSCRIBING))
+        targets = [JobState.SETTLING, JobState.CANCELLED, JobState.FAILED, JobState.SETTLING]
+        moved = together(
+            4, lambda number: jobs.move("job-1", JobState.TRANSCRIBING, targets[number], reason=str(number))
+        )
+        (winner,) = [job for job in moved if job is not None]
+        assert jobs.job("job-1") == winner
+
+    def test_sealing_and_cancelling_at_once_leaves_one_of_both(self, jobs: Jobs) -> None:
+        for turn in range(5):
+            name = f"job-{turn}"
+            jobs.create_job(make_job(name))
+            sealed, cancelled = together(
+                2,
+                lambda number, name=name: (
+                    jobs.seal(name, SEAL)
+                    if number == 0
+                    else jobs.move(name, JobState.CHUNKING, JobState.CANCELLED, reason="stop")
+                ),
+            )
+            job = jobs.job(name)
+            assert sealed == job
+            assert cancelled in (None, job)
+            assert job.state is (JobState.TRANSCRIBING if cancelled is None else JobState.CANCELLED)
+
+    def test_of_many_creators_of_a_job_one_wins(self, jobs: Jobs) -> None:
+        stored = together(6, lambda number: jobs.create_job(replace(make_job(), size=number)))
+        assert len({job.size for job in stored}) == 1
+
+    def test_a_chunk_comes_back_as_it_was_stored(self, jobs: Jobs, clock: Clock) -> None:
+        before = clock.now()
+        assert jobs.create_chunk(make_chunk(3))
+        stored = jobs.chunk("job-1", 3)
+        assert stored.updated >= before
+        assert replace(stored, updated=0.0) == make_chunk(3)
+
+    def test_a_chunk_is_created_once(self, jobs: Jobs) -> None:
+        jobs.create_chunk(make_chunk())
+        jobs.store_result(make_result())
+        stored = jobs.chunk("job-1", 0)
+        assert not jobs.create_chunk(make_chunk())
+        assert jobs.chunk("job-1", 0) == stored
+
+    def test_of_many_creators_of_a_chunk_one_wins(self, jobs: Jobs) -> None:
+        assert sorted(together(6, lambda _: jobs.create_chunk(make_chunk()))) == [False] * 5 + [True]
+
+    def test_an_unknown_chunk_is_gone(self, jobs: Jobs) -> None:
+        jobs.create_chunk(make_chunk(1))
+        for job_id, index in (("job-1", 0), ("job-2", 1)):
+            with pytest.raises(Gone):
+                jobs.chunk(job_id, index)
+
+    def test_chunks_come_by_index(self, jobs: Jobs) -> None:
+        for index in (10, 2, 0, 1):
+            jobs.create_chunk(make_chunk(index))
+        jobs.create_chunk(make_chunk(5, job_id="job-10"))
+        assert [chunk.task.index for chunk in jobs.chunks("job-1")] == [0, 1, 2, 10]
+        assert [chunk.task.index for chunk in jobs.chunks("job-1", 2)] == [2, 10]
+        assert [chunk.task.index for chunk in jobs.chunks("job-1", 11)] == []
+        assert list(jobs.chunks("none")) == []
+
+    def test_every_chunk_of_a_long_job_comes(self, jobs: Jobs) -> None:
+        together(4, lambda number: [jobs.create_chunk(make_chunk(index)) for index in range(number, 230, 4)])
+        assert [chunk.task.index for chunk in jobs.chunks("job-1")] == list(range(230))
+
+    def test_a_reader_may_write_between_two_chunks(self, jobs: Jobs) -> None:
+        for index in range(3):
+            jobs.create_chunk(make_chunk(index))
+        for chunk in jobs.chunks("job-1"):
+            assert jobs.store_result(make_result(chunk.task.index))
+        assert not jobs.any_pending("job-1")
+
+    def test_a_result_makes_its_chunk_done(self, jobs: Jobs, clock: Clock) -> None:
+        jobs.create_chunk(make_chunk())
+        clock.sleep(1)
+        before = clock.now()
+        assert jobs.store_result(make_result())
+        chunk = jobs.chunk("job-1", 0)
+        assert (chunk.state, chunk.result) == (ChunkState.DONE, make_result())
+        assert chunk.updated >= before
+        assert replace(chunk, state=ChunkState.PENDING, result=None, updated=0.0) == make_chunk()
+
+    def test_a_result_stored_twice_is_stored_once(self, jobs: Jobs) -> None:
+        jobs.create_chunk(make_chunk())
+        assert jobs.store_result(make_result())
+        assert jobs.store_result(make_result())
+        assert jobs.chunk("job-1", 0).result == make_result()
+
+    def test_a_replay_overwrites(self, jobs: Jobs) -> None:
+        jobs.create_chunk(make_chunk())
+        jobs.store_result(make_result(text=" old"))
+        assert jobs.store_result(make_result(text=" new"))
+        assert jobs.chunk("job-1", 0).result == make_result(text=" new")
+
+    def test_a_late_result_heals_a_chunk_given_up(self, jobs: Jobs) -> None:
+        jobs.create_chunk(make_chunk())
+        jobs.give_up("job-1", 0, 1, "too late")
+        assert jobs.store_result(make_result())
+        chunk = jobs.chunk("job-1", 0)
+        assert (chunk.state, chunk.reason) == (ChunkState.DONE, None)
+
+    @pytest.mark.parametrize("run", [0, 2])
+    def test_a_result_of_another_run_is_dropped(self, jobs: Jobs, run: int) -> None:
+        jobs.create_chunk(make_chunk(run=1))
+        stored = jobs.chunk("job-1", 0)
+        assert not jobs.store_result(make_result(run=run))
+        assert jobs.chunk("job-1", 0) == stored
+
+    def test_effects_on_an_unknown_chunk_are_dropped(self, jobs: Jobs) -> None:
+        assert not jobs.store_result(make_result())
+        assert not jobs.give_up("job-1", 0, 1, "no")
+        assert not jobs.requeue(make_task())
+        assert list(jobs.chunks("job-1")) == []
+
+    def test_giving_up_names_the_reason(self, jobs: Jobs) -> None:
+        jobs.create_chunk(make_chunk())
+        assert jobs.give_up("job-1", 0, 1, "the worker crashed")
+        chunk = jobs.chunk("job-1", 0)
+        assert (chunk.state, chunk.reason) == (ChunkState.MISSING, "the worker crashed")
+        assert not jobs.any_pending("job-1")
+
+    def test_only_a_pending_chunk_of_that_run_is_given_up(self, jobs: Jobs) -> None:
+        for index in range(3):
+            jobs.create_chunk(make_chunk(index))
+        jobs.store_result(make_result(0))
+        jobs.give_up("job-1", 1, 1, "first")
+        assert not jobs.give_up("job-1", 0, 1, "done")
+        assert not jobs.give_up("job-1", 1, 1, "second")
+        assert not jobs.give_up("job-1", 2, 2, "another run")
+        assert [chunk.reason for chunk in jobs.chunks("job-1")] == [None, "first", None]
+        assert jobs.chunk("job-1", 2).state is ChunkState.PENDING
+
+    @pytest.mark.parametrize("ended", ["pending", "done", "missing"])
+    def test_a_requeued_chunk_is_pending_under_its_new_task(self, jobs: Jobs, ended: str) -> None:
+        jobs.create_chunk(make_chunk())
+        if ended == "done":
+            jobs.store_result(make_result())
+        if ended == "missing":
+            jobs.give_up("job-1", 0, 1, "crash")
+        task = replace(make_task(run=2), language="fr")
+        assert jobs.requeue(task)
+        assert replace(jobs.chunk("job-1", 0), updated=0.0) == replace(make_chunk(), task=task)
+        assert jobs.any_pending("job-1")
+        assert not jobs.store_result(make_result(run=1)), "a late writer of the older run"
+        assert jobs.store_result(make_result(run=2))
+
+    @pytest.mark.parametrize("run", [0, 1, 3])
+    def test_only_the_next_run_can_be_queued(self, jobs: Jobs, run: int) -> None:
+        jobs.create_chunk(make_chunk(run=1))
+        stored = jobs.chunk("job-1", 0)
+        assert not jobs.requeue(make_task(run=run))
+        assert jobs.chunk("job-1", 0) == stored
+
+    def test_of_many_requeuers_one_wins(self, jobs: Jobs) -> None:
+        jobs.create_chunk(make_chunk(run=1))
+        assert sorted(together(6, lambda _: jobs.requeue(make_task(run=2)))) == [False] * 5 + [True]
+
+    def test_a_result_and_a_requeue_at_once_never_mix(self, jobs: Jobs) -> None:
+        for index in range(8):
+            jobs.create_chunk(make_chunk(index))
+            together(
+                2,
+                lambda number, index=index: (
+                    jobs.store_result(make_result(index)) if number else jobs.requeue(make_task(index, run=2))
+                ),
+            )
+            chunk = jobs.chunk("job-1", index)
+            assert (chunk.task.run, chunk.state, chunk.result) == (2, ChunkState.PENDING, None)
+
+    def test_pending_chunks_are_known(self, jobs: Jobs) -> None:
+        assert not jobs.any_pending("job-1")
+        for index in range(3):
+            jobs.create_chunk(make_chunk(index))
+        jobs.create_chunk(make_chunk(0, job_id="job-2"))
+        for index in range(3):
+            assert jobs.any_pending("job-1")
+            jobs.store_result(make_result(index))
+        assert not jobs.any_pending("job-1")
+        assert jobs.any_pending("job-2")
+
+    def test_deleting_a_job_takes_its_chunks_along(self, jobs: Jobs) -> None:
+        for name in ("job-1", "job-2"):
+            jobs.create_job(make_job(name))
+            for index in range(3):
+                jobs.create_chunk(make_chunk(index, job_id=name))
+        jobs.delete_job("job-1")
+        jobs.delete_job("job-1")
+        with pytest.raises(Gone):
+            jobs.job("job-1")
+        assert list(jobs.chunks("job-1")) == []
+        assert not jobs.any_pending("job-1")
+        assert len(list(jobs.chunks("job-2"))) == 3
+        assert jobs.create_job(make_job(created=9.0)).created == 9.0

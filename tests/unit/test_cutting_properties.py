@@ -1,0 +1,205 @@
+"""Promise 7, the planner's half: plans tile exactly, lose nothing, and depend on the frames alone.
+
+Ten thousand examples: ``LONGSCRIBE_EXAMPLES=10000 pytest tests/unit/test_cutting_properties.py``.
+"""
+
+import math
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from longscribe.core import limits, speech
+from longscribe.core.cutting import CONTEXT, OVERLAP, PlannedChunk, Planner
+from longscribe.core.limits import FRAME, SAMPLE_RATE
+from longscribe.core.speech import Frames
+from longscribe.messages import Missing, Silence, Span
+
+often = settings(
+    max_examples=int(os.environ.get("LONGSCRIBE_EXAMPLES", "200")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a planner is fed, and how long the recording is."""
+
+    frames: Frames
+    missing: tuple[Missing, ...]
+    end: int
+
+    def plan(self, seconds: float) -> tuple[list[PlannedChunk], tuple[Silence, ...], tuple[Missing, ...]]:
+        return self.resume(Planner(seconds), 0)
+
+    def resume(
+        self, planner: Planner, start: int
+    ) -> tuple[list[PlannedChunk], tuple[Silence, ...], tuple[Missing, ...]]:
+        chunks = planner.feed(*self.part(start, len(self.frames.speech)))
+        more, silences, missing = planner.finish(self.end)
+        return chunks + more, silences, missing
+
+    def part(self, first: int, last: int) -> tuple[Frames, tuple[Missing, ...]]:
+        """The frames from ``first`` to ``last`` and what is missing in them, as a decoder that starts there tells."""
+        start, end = first * FRAME, last * FRAME
+        gaps = tuple(
+            Missing(max(gap.start, start), min(gap.end, end), gap.reason)
+            for gap in self.missing
+            if gap.start < end and gap.end > start
+        )
+        return Frames(start, self.frames.speech[first:last], self.frames.level[first:last]), gaps
+
+
+stretches = st.lists(
+    st.tuples(
+        st.sampled_from(["speech", "speech", "speech", "pause", "hush", "noise"]),
+        st.one_of(st.integers(1, 40), st.integers(1, 700), st.integers(1, 7_000)),
+    ),
+    max_size=40,
+)
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> Recording:
+    """Speech, pauses, hushed speech and steady noise of 10 ms to 70 s each, gaps anywhere, and any tail."""
+    parts = draw(stretches)
+    heard = np.array([kind != "pause" for kind, count in parts for _ in range(count)], np.bool_)
+    loudness = {"speech": -20.0, "pause": -65.0, "hush": -60.0, "noise": -40.0}
+    level = np.array([loudness[kind] for kind, count in parts for _ in range(count)], np.float32)
+    rough = np.array([kind == "speech" for kind, count in parts for _ in range(count)], np.bool_)
+    level += rough * np.random.default_rng(draw(st.integers(0, 9))).normal(0, 3, len(level)).astype(np.float32)
+    whole = len(level) * FRAME
+    end = max(0, whole - draw(st.integers(0, FRAME - 1)))
+    places = draw(st.lists(st.integers(0, end), max_size=12, unique=True)) if end else []
+    places = sorted(places)
+    missing = []
+    for start, limit in zip(places, [*places[1:], end], strict=False):
+        length = draw(st.sampled_from([1, 80, 160, 161, 700, 3_000, 20_000, 10**9]))
+        if limit > start:
+            missing.append(Missing(start, min(limit, start + length), draw(st.sampled_from(["damaged", "lost"]))))
+    return Recording(Frames(0, heard, level), tuple(missing), end)
+
+
+lengths = st.sampled_from([10.0, 28.0, 30.0, 31.0, 45.0, 56.0, 60.0, 300.0])
+
+
+def regions(recording: Recording) -> np.ndarray:
+    """Which samples must be heard, worked out slowly from the words of the definition."""
+    gone = np.zeros(len(recording.frames.speech) * FRAME, np.bool_)
+    for gap in recording.missing:
+        gone[gap.start : gap.end] = True
+    gone[recording.end :] = True
+    heard = recording.frames.speech & ~gone.reshape(-1, FRAME).all(axis=1)
+    spoken: list[tuple[int, int]] = []
+    begin = 0
+    for index in range(1, len(heard) + 1):
+        if index == len(heard) or heard[index] != heard[begin]:
+            if heard[begin] and index - begin >= speech.OPEN:
+                first, last = begin - speech.PAD, index + speech.PAD
+                if spoken and first - spoken[-1][1] <= speech.FILL:
+                    first = spoken.pop()[0]
+                spoken.append((first, last))
+            begin = index
+    wanted = np.zeros(len(gone), np.bool_)
+    for first, last in spoken:
+        wanted[max(first, 0) * FRAME : last * FRAME] = True
+    return (wanted & ~gone)[: recording.end]
+
+
+def painted(spans: list[tuple[int, int]], end: int) -> np.ndarray:
+    """How often each sample is covered."""
+    times = np.zeros(end, np.int16)
+    for start, stop in spans:
+        assert 0 <= start < stop <= end
+        times[start:stop] += 1
+    return times
+
+
+@often
+@given(recordings(), lengths)
+@example(Recording(Frames(0, np.zeros(0, np.bool_), np.zeros(0, np.float32)), (), 0), 28.0)
+def test_the_plan_tiles_the_recording_and_hears_all_speech(recording: Recording, seconds: float) -> None:
+    chunks, silences, missing = recording.plan(seconds)
+    position = 0
+    owned: list[tuple[int, int]] = []
+    for index, chunk in enumerate(chunks):
+        assert (chunk.index, chunk.start) == (index, position)
+        assert chunk.windows
+        speech_samples = 0
+        for window in chunk.windows:
+            assert window.start == position < window.end
+            position = window.end
+            own = [Span(max(s.start, window.start), min(s.end, window.end)) for s in window.spans]
+            own = [span for span in own if span.samples > 0]
+            assert own, "a window owns some speech"
+            speech_samples += sum(span.samples for span in own)
+            owned += [(span.start, span.end) for span in own]
+        assert chunk.end == position
+        assert chunk.speech == speech_samples
+    quiet = [(s.start, s.end) for chunk in chunks for s in chunk.silences] + [(s.start, s.end) for s in silences]
+    gaps = [(m.start, m.end) for chunk in chunks for m in chunk.missing] + [(m.start, m.end) for m in missing]
+    assert (painted(owned + quiet + gaps, recording.end) == 1).all()
+    lost = painted([(m.start, m.end) for m in recording.missing], recording.end)
+    assert (painted(gaps, recording.end) == lost).all()
+    assert ((painted(owned, recording.end) == 1) == regions(recording)).all()
+    for chunk in chunks:
+        within = [(s.start, s.end) for s in chunk.silences] + [(m.start, m.end) for m in chunk.missing]
+        assert all(chunk.start <= start < end <= chunk.end for start, end in within)
+        assert all(left.end < right.start for left, right in zip(chunk.silences, chunk.silences[1:], strict=False))
+
+
+@often
+@given(recordings(), lengths)
+def test_windows_keep_their_bounds(recording: Recording, seconds: float) -> None:
+    chunks, _, _ = recording.plan(seconds)
+    windows = [window for chunk in chunks for window in chunk.windows]
+    for chunk in chunks:
+        assert len(chunk.windows) <= math.ceil(seconds / 30)
+        assert sum(window.samples for window in chunk.windows) <= seconds * SAMPLE_RATE
+        assert chunk.end - chunk.windows[0].spans[0].start <= limits.MAX_CHUNK_EXTENT
+    for window in windows:
+        assert 0 < window.samples <= limits.WINDOW
+        assert window.start - window.spans[0].start <= OVERLAP
+        assert window.spans[-1].end - window.end <= OVERLAP
+        assert all(left.end < right.start for left, right in zip(window.spans, window.spans[1:], strict=False))
+    for left, right in zip(windows, windows[1:], strict=False):
+        assert (left.spans[-1].end > left.end) == (right.spans[0].start < right.start), "both hear beyond, or none"
+
+
+@often
+@given(recordings(), lengths, st.lists(st.integers(0, 20_000), max_size=9), st.integers(150, 9_000))
+def test_the_plan_does_not_depend_on_how_it_is_fed(
+    recording: Recording, seconds: float, places: list[int], step: int
+) -> None:
+    count = len(recording.frames.speech)
+    bounds = sorted({0, count, *(min(place, count) for place in places), *range(0, count, step)})
+    planner = Planner(seconds)
+    chunks: list[PlannedChunk] = []
+    for first, last in zip(bounds, bounds[1:], strict=False):
+        before = planner.needed
+        new = planner.feed(*recording.part(first, last))
+        assert all(before <= window.spans[0].start for chunk in new for window in chunk.windows)
+        assert before <= planner.needed
+        chunks += new
+    before = planner.needed
+    more, silences, missing = planner.finish(recording.end)
+    assert all(before <= window.spans[0].start for chunk in more for window in chunk.windows)
+    assert (chunks + more, silences, missing) == recording.plan(seconds)
+
+
+@often
+@given(recordings(), lengths, st.data())
+def test_a_planner_that_resumes_goes_on_with_the_same_chunks(
+    recording: Recording, seconds: float, data: st.DataObject
+) -> None:
+    chunks, silences, missing = recording.plan(seconds)
+    if not chunks:
+        return
+    last = data.draw(st.sampled_from(chunks))
+    latest = max(0, (last.end - CONTEXT) // FRAME)
+    start = data.draw(st.one_of(st.just(latest), st.integers(0, latest)))
+    resumed = recording.resume(Planner(seconds, last.index + 1, last.end), start)
+    assert resumed == (chunks[last.index + 1 :], silences, missing)
