@@ -171,7 +171,9 @@ class BlobsContract:
     @given(
         st.lists(
             st.one_of(
-                st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1, max_size=250),
+                st.text(
+                    st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), min_size=1, max_size=250
+                ),
                 st.text("a./%+=-", min_size=3, max_size=12),
             ),
             min_size=1,

@@ -223,6 +223,8 @@ class JobsContract:
         for index in (10, 2, 0, 1):
             jobs.create_chunk(make_chunk(index))
         jobs.create_chunk(make_chunk(5, job_id="job-10"))
+        jobs.store_result(make_result(2))
+        jobs.give_up("job-1", 0, 1, "crash")
         assert [chunk.task.index for chunk in jobs.chunks("job-1")] == [0, 1, 2, 10]
         assert [chunk.task.index for chunk in jobs.chunks("job-1", 2)] == [2, 10]
         assert [chunk.task.index for chunk in jobs.chunks("job-1", 11)] == []

@@ -1,7 +1,7 @@
 """What every `Queue` adapter keeps to.
 
-Written for Pub/Sub's promises: a message comes at least once, in any order, and an empty pull proves nothing. So the
-suite pulls patiently, and lets time pass by its clock's ``sleep``, which a test clock does at once.
+Written for Pub/Sub's promises: a message comes at least once, in any order, and an empty pull proves nothing. So
+the suite pulls patiently, and lets time pass by its clock's ``sleep``, which a test clock does at once.
 """
 
 from collections import Counter

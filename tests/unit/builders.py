@@ -105,8 +105,9 @@ def plans(draw: st.DrawFn) -> Plan:
     silences = tuple(Silence(start, end, -60.0) for start, end, kind in rest if kind == "silence")
     missing = tuple(Missing(start, end, "damaged") for start, end, kind in rest if kind == "missing")
     given_up = [chunk for chunk in chunks if chunk.state is ChunkState.MISSING]
-    lost = {(start, end) for chunk in given_up for start, end, _ in truth
-            if chunk.task.start <= start < chunk.task.end}
+    lost = {
+        (start, end) for chunk in given_up for start, end, _ in truth if chunk.task.start <= start < chunk.task.end
+    }
     told = [
         (start, end, "missing" if kind == "speech" and (start, end) in lost else kind) for start, end, kind in truth
     ]

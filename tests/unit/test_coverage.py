@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ def test_tiles_the_recording_and_tells_what_became_of_each_stretch(plan: Plan, o
     tiles = coverage(shuffled, plan.seal)
     assert tiles[0].start == 0
     assert tiles[-1].end == plan.seal.samples
-    assert all(before.end == after.start for before, after in zip(tiles, tiles[1:], strict=False))
+    assert all(before.end == after.start for before, after in pairwise(tiles))
     for start, end, kind in plan.truth:
         (tile,) = [tile for tile in tiles if tile.start <= start < tile.end]
         assert tile.end >= end
@@ -42,11 +44,19 @@ def test_a_stretch_left_out_is_never_hidden(plan: Plan, data):
 
 def test_joins_windows_cut_through_speech_and_chunks_given_up_alike():
     windows = [Window(0, 100, (Span(0, 120),)), Window(100, 200, (Span(80, 200),))]
-    more = [task(index, 200 * index, 200 * index + 200, [Window(200 * index, 200 * index + 200,
-                                                               (Span(200 * index, 200 * index + 200),))])
-            for index in (1, 2, 3)]
-    lost = [Chunk(task=of, state=ChunkState.MISSING, reason=reason)
-            for of, reason in zip(more, ["poison", "poison", None], strict=True)]
+    more = [
+        task(
+            index,
+            200 * index,
+            200 * index + 200,
+            [Window(200 * index, 200 * index + 200, (Span(200 * index, 200 * index + 200),))],
+        )
+        for index in (1, 2, 3)
+    ]
+    lost = [
+        Chunk(task=of, state=ChunkState.MISSING, reason=reason)
+        for of, reason in zip(more, ["poison", "poison", None], strict=True)
+    ]
     tiles = coverage([done(task(0, 0, 200, windows), [heard(())] * 2), *lost], Seal(800, 4))
     assert tiles == (
         Interval(0, 200, Kind.TRANSCRIBED),
@@ -65,7 +75,9 @@ def test_a_span_wholly_beyond_what_the_window_owns_is_its_neighbours():
     other = Window(150, 300, (Span(150, 300),))
     chunk = done(task(0, 0, 300, [window, other]), [heard(())] * 2, silences=(Silence(100, 150, -50.0),))
     assert [tile.kind for tile in coverage([chunk], Seal(300, 1))] == [
-        Kind.TRANSCRIBED, Kind.SILENT, Kind.TRANSCRIBED,
+        Kind.TRANSCRIBED,
+        Kind.SILENT,
+        Kind.TRANSCRIBED,
     ]
 
 

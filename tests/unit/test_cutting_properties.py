@@ -6,6 +6,7 @@ Ten thousand examples: ``LONGSCRIBE_EXAMPLES=10000 pytest tests/unit/test_cuttin
 import math
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import HealthCheck, example, given, settings
@@ -43,7 +44,7 @@ class Recording:
         return chunks + more, silences, missing
 
     def part(self, first: int, last: int) -> tuple[Frames, tuple[Missing, ...]]:
-        """The frames from ``first`` to ``last`` and what is missing in them, as a decoder that starts there tells."""
+        """The frames from ``first`` to ``last`` with what is missing in them."""
         start, end = first * FRAME, last * FRAME
         gaps = tuple(
             Missing(max(gap.start, start), min(gap.end, end), gap.reason)
@@ -56,7 +57,7 @@ class Recording:
 stretches = st.lists(
     st.tuples(
         st.sampled_from(["speech", "speech", "speech", "pause", "hush", "noise"]),
-        st.one_of(st.integers(1, 40), st.integers(1, 700), st.integers(1, 7_000)),
+        st.one_of(st.integers(1, 40), st.integers(1, 700), st.integers(1, 7_000), st.integers(1, 40_000)),
     ),
     max_size=40,
 )
@@ -64,12 +65,13 @@ stretches = st.lists(
 
 @st.composite
 def recordings(draw: st.DrawFn) -> Recording:
-    """Speech, pauses, hushed speech and steady noise of 10 ms to 70 s each, gaps anywhere, and any tail."""
+    """Speech, pauses, hushed speech and steady noise of 10 ms to 400 s each, gaps anywhere, and any tail."""
     parts = draw(stretches)
-    heard = np.array([kind != "pause" for kind, count in parts for _ in range(count)], np.bool_)
     loudness = {"speech": -20.0, "pause": -65.0, "hush": -60.0, "noise": -40.0}
-    level = np.array([loudness[kind] for kind, count in parts for _ in range(count)], np.float32)
-    rough = np.array([kind == "speech" for kind, count in parts for _ in range(count)], np.bool_)
+    counts = [count for _, count in parts]
+    heard = np.repeat(np.array([kind != "pause" for kind, _ in parts], np.bool_), counts)
+    rough = np.repeat(np.array([kind == "speech" for kind, _ in parts], np.bool_), counts)
+    level = np.repeat(np.array([loudness[kind] for kind, _ in parts], np.float32), counts)
     level += rough * np.random.default_rng(draw(st.integers(0, 9))).normal(0, 3, len(level)).astype(np.float32)
     whole = len(level) * FRAME
     end = max(0, whole - draw(st.integers(0, FRAME - 1)))
@@ -95,14 +97,14 @@ def regions(recording: Recording) -> np.ndarray:
     heard = recording.frames.speech & ~gone.reshape(-1, FRAME).all(axis=1)
     spoken: list[tuple[int, int]] = []
     begin = 0
-    for index in range(1, len(heard) + 1):
-        if index == len(heard) or heard[index] != heard[begin]:
-            if heard[begin] and index - begin >= speech.OPEN:
-                first, last = begin - speech.PAD, index + speech.PAD
-                if spoken and first - spoken[-1][1] <= speech.FILL:
-                    first = spoken.pop()[0]
-                spoken.append((first, last))
-            begin = index
+    flips = [*(np.flatnonzero(heard[1:] != heard[:-1]) + 1).tolist(), len(heard)] if len(heard) else []
+    for index in flips:
+        if heard[begin] and index - begin >= speech.OPEN:
+            first, last = begin - speech.PAD, index + speech.PAD
+            if spoken and first - spoken[-1][1] <= speech.FILL:
+                first = spoken.pop()[0]
+            spoken.append((first, last))
+        begin = index
     wanted = np.zeros(len(gone), np.bool_)
     for first, last in spoken:
         wanted[max(first, 0) * FRAME : last * FRAME] = True
@@ -148,7 +150,7 @@ def test_the_plan_tiles_the_recording_and_hears_all_speech(recording: Recording,
     for chunk in chunks:
         within = [(s.start, s.end) for s in chunk.silences] + [(m.start, m.end) for m in chunk.missing]
         assert all(chunk.start <= start < end <= chunk.end for start, end in within)
-        assert all(left.end < right.start for left, right in zip(chunk.silences, chunk.silences[1:], strict=False))
+        assert all(left.end < right.start for left, right in pairwise(chunk.silences))
 
 
 @often
@@ -164,8 +166,8 @@ def test_windows_keep_their_bounds(recording: Recording, seconds: float) -> None
         assert 0 < window.samples <= limits.WINDOW
         assert window.start - window.spans[0].start <= OVERLAP
         assert window.spans[-1].end - window.end <= OVERLAP
-        assert all(left.end < right.start for left, right in zip(window.spans, window.spans[1:], strict=False))
-    for left, right in zip(windows, windows[1:], strict=False):
+        assert all(left.end < right.start for left, right in pairwise(window.spans))
+    for left, right in pairwise(windows):
         assert (left.spans[-1].end > left.end) == (right.spans[0].start < right.start), "both hear beyond, or none"
 
 
@@ -178,7 +180,7 @@ def test_the_plan_does_not_depend_on_how_it_is_fed(
     bounds = sorted({0, count, *(min(place, count) for place in places), *range(0, count, step)})
     planner = Planner(seconds)
     chunks: list[PlannedChunk] = []
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         before = planner.needed
         new = planner.feed(*recording.part(first, last))
         assert all(before <= window.spans[0].start for chunk in new for window in chunk.windows)
@@ -203,3 +205,29 @@ def test_a_planner_that_resumes_goes_on_with_the_same_chunks(
     start = data.draw(st.one_of(st.just(latest), st.integers(0, latest)))
     resumed = recording.resume(Planner(seconds, last.index + 1, last.end), start)
     assert resumed == (chunks[last.index + 1 :], silences, missing)
+
+
+@often
+@given(st.integers(16, 30 * SAMPLE_RATE), st.booleans(), st.booleans(), lengths)
+def test_a_tail_of_1_ms_to_30_s_is_exact(tail: int, spoken: bool, gone: bool, seconds: float) -> None:
+    body = 4_000
+    count = body + -(-tail // FRAME)
+    heard = np.arange(count) % 300 < 240
+    heard[body:] = spoken
+    end = body * FRAME + tail
+    missing = (Missing(body * FRAME, end, "cut off"),) if gone else ()
+    recording = Recording(Frames(0, heard, np.where(heard, -20, -65).astype(np.float32)), missing, end)
+    chunks, silences, gaps = recording.plan(seconds)
+    owned = [
+        (max(span.start, window.start), min(span.end, window.end))
+        for chunk in chunks
+        for window in chunk.windows
+        for span in window.spans
+        if span.start < window.end and span.end > window.start
+    ]
+    quiet = [(s.start, s.end) for s in [*(s for c in chunks for s in c.silences), *silences]]
+    lost = [(m.start, m.end) for m in [*(m for c in chunks for m in c.missing), *gaps]]
+    assert (painted(owned + quiet + lost, end) == 1).all()
+    assert sum(stop - start for start, stop in lost) == (tail if gone else 0)
+    if spoken and not gone and tail >= speech.OPEN * FRAME:
+        assert chunks[-1].end == end

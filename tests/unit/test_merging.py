@@ -21,17 +21,13 @@ def texts(words):
     return [word.text.strip() for word in words]
 
 
-def placed(window, words):
-    return list(place(window, heard(words)).words)
-
-
 # Placing
 
 
 def test_a_word_is_placed_by_its_span():
     window = Window(0, 10 * S, (Span(1 * S, 3 * S), Span(7 * S, 10 * S)))
     words = [Word(S, 2 * S - 100, " one", 0.9), Word(2 * S + 100, 3 * S, " two", 0.8)]
-    assert placed(window, words) == [
+    assert place(window, words) == [
         Word(2 * S, 3 * S - 100, " one", 0.9),
         Word(7 * S + 100, 8 * S, " two", 0.8),
     ]
@@ -39,15 +35,15 @@ def test_a_word_is_placed_by_its_span():
 
 def test_a_word_over_a_dropped_silence_stays_where_most_of_it_is():
     window = Window(0, 10 * S, (Span(0, 2 * S), Span(8 * S, 10 * S)))
-    (mostly_before,) = placed(window, [Word(S, 2 * S + 900, " one", 0.9)])
-    (mostly_after,) = placed(window, [Word(2 * S - 900, 3 * S, " two", 0.9)])
+    (mostly_before,) = place(window, [Word(S, 2 * S + 900, " one", 0.9)])
+    (mostly_after,) = place(window, [Word(2 * S - 900, 3 * S, " two", 0.9)])
     assert (mostly_before.start, mostly_before.end) == (S, 2 * S)
     assert (mostly_after.start, mostly_after.end) == (8 * S, 9 * S)
 
 
 def test_a_word_without_length_between_spans_begins_the_later():
     window = Window(0, 10 * S, (Span(0, 2 * S), Span(8 * S, 10 * S)))
-    (word,) = placed(window, [Word(2 * S, 2 * S, " one", 0.9)])
+    (word,) = place(window, [Word(2 * S, 2 * S, " one", 0.9)])
     assert word.start == word.end == 8 * S
 
 
@@ -61,7 +57,7 @@ def test_placed_words_lie_in_spans_in_order_whatever_the_model_says(layout, time
         spans.append(Span(at + silence, at + silence + speech))
         at += silence + speech
     window = Window(0, at, tuple(spans))
-    found = placed(window, [Word(start, end, " w", 0.5) for start, end in times])
+    found = place(window, [Word(start, end, " w", 0.5) for start, end in times])
     assert len(found) == len(times)
     for word in found:
         assert any(span.start <= word.start <= word.end <= span.end for span in spans)
@@ -94,7 +90,7 @@ def chunks_of(truth, cuts, length, overlap, random, jitter, edges="garbled", lan
         reach = Span(max(0, start - overlap), min(length, end + overlap))
         window = Window(start, end, (reach,))
         words = listen(truth, window, random, jitter, edges)
-        chunks.append(done(task(index, start, end, [window]), [place(window, heard(words, language))]))
+        chunks.append(done(task(index, start, end, [window]), [heard(place(window, words), language)]))
     return chunks
 
 
@@ -149,13 +145,13 @@ def test_two_windows_may_part_the_same_characters_into_other_words():
     first, second = Window(0, 3 * S, (Span(0, 4 * S),)), Window(3 * S, 6 * S, (Span(2 * S, 6 * S),))
     a = [Word(0, 2 * S, "今天", 0.9), Word(2 * S, 4 * S, "天气", 0.9)]
     b = [Word(0, S, "天", 0.9), Word(S, 2 * S, "气", 0.9), Word(2 * S, 3 * S, "好", 0.9)]
-    chunk = done(task(0, 0, 6 * S, [first, second]), [place(first, heard(a, "zh")), place(second, heard(b, "zh"))])
+    chunk = done(task(0, 0, 6 * S, [first, second]), [heard(place(first, a), "zh"), heard(place(second, b), "zh")])
     assert "".join(texts(merge([chunk]))) == "今天天气好"
 
 
 def overlapping(a, b):
     first, second = Window(0, 3 * S, (Span(0, 4 * S),)), Window(3 * S, 6 * S, (Span(2 * S, 6 * S),))
-    return done(task(0, 0, 6 * S, [first, second]), [place(first, heard(a)), place(second, heard(b))])
+    return done(task(0, 0, 6 * S, [first, second]), [heard(place(first, a)), heard(place(second, b))])
 
 
 def test_case_and_punctuation_do_not_part_two_hearings():
@@ -203,9 +199,7 @@ def test_the_latest_run_counts():
     first = one_window([Word(0, S, " old", 0.9)], S)
     second = one_window([Word(0, S, " new", 0.9)], S)
     of = msgspec.structs.replace(first.task, run=1)
-    second = msgspec.structs.replace(
-        second, task=of, result=msgspec.structs.replace(second.result, run=1)
-    )
+    second = msgspec.structs.replace(second, task=of, result=msgspec.structs.replace(second.result, run=1))
     assert texts(merge([second, first])) == texts(merge([first, second])) == ["new"]
 
 
@@ -214,10 +208,11 @@ def test_words_that_only_a_lost_neighbour_owns_are_left_to_it():
     b = Window(3 * S, 6 * S, (Span(2 * S, 7 * S),))
     c = Window(6 * S, 9 * S, (Span(5 * S, 9 * S),))
     words = [Word(0, S, " first", 0.9), Word(S * 2, S * 3, " mine", 0.9), Word(S * 3, S * 4, " beyond", 0.9)]
+    after = [Word(0, S // 2, " before", 0.9), Word(S, 2 * S, " last", 0.9)]
     chunks = [
-        done(task(0, 0, 3 * S, [a]), [place(a, heard(words))]),
+        done(task(0, 0, 3 * S, [a]), [heard(place(a, words))]),
         Chunk(task=task(1, 3 * S, 6 * S, [b]), state=ChunkState.MISSING, reason="poison"),
-        done(task(2, 6 * S, 9 * S, [c]), [place(c, heard([Word(0, S // 2, " before", 0.9), Word(S, 2 * S, " last", 0.9)]))]),
+        done(task(2, 6 * S, 9 * S, [c]), [heard(place(c, after))]),
     ]
     merged = merge(chunks)
     assert texts(merged) == ["first", "mine", "last"]

@@ -2,6 +2,7 @@ import io
 import json
 import unicodedata
 from html import unescape
+from itertools import pairwise
 
 import msgspec
 import pysubs2
@@ -24,11 +25,15 @@ from tests.unit.builders import MS, SETTINGS, job, one_window
 S = SAMPLE_RATE
 
 HOSTILE = [
-    "-->", "00:00:01,000 --> 00:00:02,000", "1", "2\n\n3\n00:00:01,000 --> 00:00:09,000\nforged", "<b>", "</i>", "<",
+    "-->", "00:00:01,000 --> 00:00:02,000", "1",
+    "2\n\n3\n00:00:01,000 --> 00:00:09,000\nforged", "<b>", "</i>", "<",
     ">", "&", "&amp;", "&lt;b&gt;", "&#92;", "{\\an8}", "{\\p1}m 0 0", "{note}", "\\N", "\\n", "\\h", "a\r\n\r\nb",
     "\x00", "\x1b[2J", "\x85", "\u2028", "\u2029", "\u202eevil", "\u2066", "\u200f", "\ufeff", "WEBVTT", "NOTE x",
     "STYLE", "::cue{}", "\ud800", "x" * 100, "字" * 50, "e\u0301", " ", "", "\t", "AT&T", "12:30:45.5", "00:01.000",
 ]  # fmt: skip
+
+
+TWINS = str.maketrans("＜＞｛｝＼＆：", "<>{}\\&:")
 
 
 def transcript(words, samples=None, language="en", settings=SETTINGS, missing=(), silences=()) -> Transcript:
@@ -76,8 +81,8 @@ def sane(cues):
         assert 0.8 <= round(end - start, 3) <= 7.0, (start, end, text)
         assert len(lines) <= 2
         assert all(line.strip() for line in lines)
-        assert all(columns(unicodedata.normalize("NFC", line)) <= 42 for line in lines), lines
-    for before, after in zip(cues, cues[1:], strict=False):
+        assert all(columns(line.translate(TWINS)) <= 42 for line in lines), lines
+    for before, after in pairwise(cues):
         assert before[1] <= after[0]
 
 
@@ -148,8 +153,9 @@ def test_cues_end_with_sentences_and_balance_their_lines():
 
 
 def test_a_long_sentence_breaks_at_its_comma():
-    made = transcript(even("Nobody had told the captain that the harbour was closed, so he sailed on into the storm"))
-    assert [text for *_, text in srt_cues(render(made, "srt"))] == [
+    text = "Nobody had told the captain that the harbour was closed, so he sailed on into the storm"
+    made = transcript(even(text))
+    assert [cue[2] for cue in srt_cues(render(made, "srt"))] == [
         "Nobody had told the captain\nthat the harbour was closed,",
         "so he sailed on into the storm",
     ]
@@ -174,8 +180,9 @@ def test_a_cue_stays_as_long_as_reading_takes_where_time_allows():
 
 
 def test_full_width_lines_are_half_as_long():
-    made = transcript(even("今日は天気がとても良いので公園まで散歩に行きました" * 2 + "。", 150, space=""), language="ja")
-    lines = [line for *_, text in srt_cues(render(made, "srt")) for line in text.split("\n")]
+    text = "今日は天気がとても良いので公園まで散歩に行きました" * 2 + "。"
+    made = transcript(even(text, 150, space=""), language="ja")
+    lines = [line for cue in srt_cues(render(made, "srt")) for line in cue[2].split("\n")]
     assert max(map(len, lines)) <= 21
     assert "".join(lines) == made.text
 
@@ -202,7 +209,7 @@ def test_what_is_missing_is_noted():
     assert made.status is Status.PARTIAL
     assert srt_cues(render(made, "srt")) == [
         (0.0, 1.0, "one two"),
-        (2.0, 14.0, "[missing 12.0 s: the\naudio is ＜damaged＞ --＞ there]"),
+        (2.0, 14.0, "[missing 12.0 s: the audio\nis ＜damaged＞ --＞ there]"),
     ]
     shown = render(made, "vtt").decode()
     assert shown.splitlines()[:3] == [
@@ -246,7 +253,10 @@ def test_json_is_pretty_and_holds_words_only_when_asked():
     assert data.startswith(b'{\n  "version": 1,\n  "job_id": "job",\n')
     assert data.endswith(b"}\n")
     assert json.loads(data)["segments"][0]["words"][1] == {
-        "start": 0.4, "end": 0.8, "text": " two.", "confidence": 0.9,
+        "start": 0.4,
+        "end": 0.8,
+        "text": " two.",
+        "confidence": 0.9,
     }
     assert msgspec.json.decode(data, type=Transcript) == transcript(words, settings=timed)
     assert render(transcript(words, settings=timed), "srt") == render(transcript(words), "srt")

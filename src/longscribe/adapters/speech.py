@@ -13,9 +13,6 @@ MODE = 1
 BLOCK = 3
 """Frames in one verdict: 30 ms, the longest webrtcvad takes, costs a third of the calls and loses no more."""
 
-LEAD = 3 * SAMPLE_RATE
-"""Samples that warm the detector's noise model up enough for its verdicts to be as if it had heard all before."""
-
 
 class WebRtcDetector:
     """The `SpeechDetector` for clean recordings; in loud noise it hears speech everywhere."""

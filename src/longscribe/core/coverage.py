@@ -45,9 +45,7 @@ def check(intervals: Sequence[Interval], duration: int) -> None:
             )
         reached = interval.end
     if reached != duration:
-        raise Permanent(
-            f"The coverage ends at sample {reached} of {duration}; transcribe the recording afresh."
-        )
+        raise Permanent(f"The coverage ends at sample {reached} of {duration}; transcribe the recording afresh.")
 
 
 def in_seconds(intervals: Iterable[Interval]) -> tuple[Coverage, ...]:

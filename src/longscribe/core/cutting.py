@@ -216,13 +216,14 @@ class Planner:
     def _forget(self, found: Analysis, settled: int) -> None:
         """Drop frames that no later decision looks at; sum up the silence among them."""
         cursor = self._cursor - self._base
-        if settled > cursor and found.audio[settled] == found.audio[cursor]:
-            led = (self._base + settled) * FRAME
+        quiet = min(settled, found.first_kept(cursor)) if settled > cursor else cursor
+        if quiet > cursor:
+            led = (self._base + quiet) * FRAME
             self._lead = self._quiet((), led)
             self._led = led
-            cursor = settled
             # The chunk still begins at ``_start``; only the place to look from moves on.
-            self._cursor = self._base + settled
+            self._cursor = self._base + quiet
+            cursor = quiet
         drop = min(max(0, cursor - _CONTEXT), len(self._speech))
         self._base += drop
         self._speech = self._speech[drop:]
@@ -236,8 +237,7 @@ def _cut_chunk(found: Analysis, cursor: int, settled: int, limit: int, final: bo
     if settled <= cursor or audio[settled] == audio[cursor]:
         return []
     back = _back(found, cursor)
-    first = int(np.searchsorted(audio, audio[back], side="right")) - 1
-    stop = min(settled, first + _EXTENT)
+    stop = min(settled, found.first_kept(back) + _EXTENT)
     if not final and stop == settled and audio[settled] - audio[back] <= limit:
         return []
     total = min(limit, int(audio[stop] - audio[back]))

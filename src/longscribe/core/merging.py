@@ -98,19 +98,18 @@ class Merger:
         return marked
 
 
-def place(window: Window, result: WindowResult) -> WindowResult:
-    """Return ``result``, its words timed from the start of the packed window, in the time of the recording.
+def place(window: Window, words: Sequence[Word]) -> list[Word]:
+    """Return ``words``, timed from the start of the packed window, in the time of the recording.
 
     A word that straddles a dropped silence stays within the span that holds most of it. Starts never decrease and
     no word runs into the next.
     """
     length = window.samples
-    times = _in_order([(min(max(word.start, 0), length), min(word.end, length)) for word in result.words])
-    words = tuple(
+    times = _in_order([(min(max(word.start, 0), length), min(word.end, length)) for word in words])
+    return [
         Word(*_into_span(start, end, window.spans), word.text, word.probability)
-        for word, (start, end) in zip(result.words, times, strict=True)
-    )
-    return msgspec.structs.replace(result, words=words)
+        for word, (start, end) in zip(words, times, strict=True)
+    ]
 
 
 def _into_span(start: int, end: int, spans: Sequence[Span]) -> tuple[int, int]:
@@ -130,24 +129,21 @@ def _in_order(times: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     starts = list(accumulate((start for start, _ in times), max))
     limits = [*starts[1:], *(end for _, end in times[-1:])]
     return [
-        (start, max(start, min(end, limit)))
-        for start, (_, end), limit in zip(starts, times, limits, strict=True)
+        (start, max(start, min(end, limit))) for start, (_, end), limit in zip(starts, times, limits, strict=True)
     ]
 
 
 def _ordered(words: Sequence[MergedWord]) -> list[MergedWord]:
     times = _in_order([(word.start, word.end) for word in words])
     return [
-        msgspec.structs.replace(word, start=start, end=end)
-        for word, (start, end) in zip(words, times, strict=True)
+        msgspec.structs.replace(word, start=start, end=end) for word, (start, end) in zip(words, times, strict=True)
     ]
 
 
 def _heard(result: WindowResult) -> list[MergedWord]:
     """Return the words of one window, cleaned, the first one parted from whatever comes before."""
     words = [
-        MergedWord(word.start, word.end, clean(word.text), word.probability, result.guards)
-        for word in result.words
+        MergedWord(word.start, word.end, clean(word.text), word.probability, result.guards) for word in result.words
     ]
     if words and result.language not in UNSPACED and not words[0].text.startswith(" "):
         words[0] = msgspec.structs.replace(words[0], text=" " + words[0].text)

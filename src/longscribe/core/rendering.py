@@ -15,9 +15,9 @@ from longscribe.core.transcript import Kind, Segment, Transcript, milliseconds
 PARAGRAPH = 2_000
 """Milliseconds of pause that end a paragraph."""
 
+_TIME = re.compile(r":(?=\d{1,2}[.,]\d)")
 _SRT = str.maketrans("<>{}\\", "＜＞｛｝＼")
 _SRT_ENTITY = re.compile(r"&(?=#?\w+;)")
-_SRT_TIME = re.compile(r":(?=\d{1,2}[.,]\d)")
 _VTT = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\\": "&#92;"})
 
 
@@ -64,7 +64,7 @@ def _srt(transcript: Transcript) -> str:
 
 def _vtt(transcript: Transcript) -> str:
     shown = timed(cues(transcript.segments))
-    head, _, body = _subtitles(shown, lambda text: text.translate(_VTT), "vtt").partition("\n")
+    head, _, body = _subtitles(shown, _escape_vtt, "vtt").partition("\n")
     remarks = [
         f"NOTE {_at(part.start)} to {_at(part.end)} {missing(part)}".translate(_VTT)
         for part in transcript.coverage
@@ -84,12 +84,17 @@ def _subtitles(shown: Iterable[Cue], escape: Callable[[str], str], kind: str) ->
     return f"{written}\n" if written else ""
 
 
+def _escape_vtt(text: str) -> str:
+    """Return ``text`` with references for what is markup, or what a lenient reader takes for a cue's times."""
+    return _TIME.sub("&#58;", text.translate(_VTT))
+
+
 def _escape_srt(text: str) -> str:
     """Return ``text`` without anything a player takes for a tag, an entity or a time.
 
     SubRip has no escapes: the full-width twin stands in, which Unicode's compatibility forms (NFKC) turn back.
     """
-    return _SRT_TIME.sub("：", _SRT_ENTITY.sub("＆", text.translate(_SRT)))
+    return _TIME.sub("：", _SRT_ENTITY.sub("＆", text.translate(_SRT)))
 
 
 FORMATS: Mapping[str, Callable[[Transcript], str]] = MappingProxyType(

@@ -64,6 +64,6 @@ def ends_sentence(text: str, following: str) -> bool:
     if after.islower():
         return False
     stem = word.rstrip(".…．").lower()
-    if stem.lstrip(_CLOSING + "(“‘") in _ABBREVIATIONS or _DOTTED.fullmatch(word.lstrip("(“‘\"")):
+    if stem.lstrip(_CLOSING + "(“‘") in _ABBREVIATIONS or _DOTTED.fullmatch(word.lstrip('(“‘"')):
         return False
     return not (stem[-1:].isdigit() and after.isdigit())

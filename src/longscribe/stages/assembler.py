@@ -32,7 +32,7 @@ class Assembled(StrEnum):
     """What became of a message; every one of them is acknowledged."""
 
     STORED = "stored"
-    DROPPED = "dropped"  #: of another run, or of a job that is not there
+    DROPPED = "dropped"  #: of another run, of other settings, or of a job that is not there
     REQUEUED = "requeued"  #: the vote on the language sent chunks back
     WRITTEN = "written"  #: the transcript is final
 
@@ -41,17 +41,26 @@ def take_result(data: bytes, ports: AssemblerPorts) -> Assembled:
     """Store a chunk's result, or look at a job that was just sealed. Raises `DecodeError`."""
     message = decode_result(data)
     try:
-        if isinstance(message, ChunkResult) and not ports.jobs.store_result(message):
+        if isinstance(message, ChunkResult) and not _store(message, ports):
             return Assembled.DROPPED
         return settle(message.job_id, ports) or Assembled.STORED
     except Gone:
         return Assembled.DROPPED
 
 
+def _store(result: ChunkResult, ports: AssemblerPorts) -> bool:
+    # A job that was begun afresh with other settings counts its runs from one again.
+    same = ports.jobs.job(result.job_id).settings.hash() == result.settings_hash
+    return same and ports.jobs.store_result(result)
+
+
 def take_dead_letter(data: bytes, ports: AssemblerPorts) -> Assembled:
     """Give a dead-lettered chunk up: its stretch of the recording becomes missing. Raises `DecodeError`."""
     task = decode(data, ChunkTask)
     try:
+        # A job that was begun afresh has other tasks under the same numbers.
+        if ports.jobs.chunk(task.job_id, task.index).task != task:
+            return Assembled.DROPPED
         if not ports.jobs.give_up(task.job_id, task.index, task.run, GIVEN_UP):
             return Assembled.DROPPED
         return settle(task.job_id, ports) or Assembled.STORED

@@ -109,11 +109,10 @@ class _Writer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        while self._under_way:
-            future = self._under_way.popleft()
-            error = future.exception()
-            if error is not None and kind is None:
-                raise error
+        # Wait for every one before the first failure is told.
+        errors = [error for future in self._under_way if (error := future.exception()) is not None]
+        if errors and kind is None:
+            raise errors[0]
 
     def put(self, planned: PlannedChunk, first: int, samples: Samples) -> None:
         """Start writing a chunk whose audio begins at sample ``first``; wait if `DEPTH` are under way."""

@@ -31,7 +31,7 @@ class WorkerPorts:
 class Unrun(StrEnum):
     """Why a delivered chunk is acknowledged without being run."""
 
-    GONE = "gone"  #: the job was deleted
+    GONE = "gone"  #: the job was deleted, or has ended and its audio was cleaned up
     OTHER_RUN = "other-run"  #: the chunk was queued again since, or its job begun afresh
     ENDED = "ended"  #: the job failed or was cancelled
     DUPLICATE = "duplicate"  #: this model and these settings have answered already
@@ -59,7 +59,13 @@ def prepare(data: bytes, ports: WorkerPorts) -> Prepared | Unrun:
     unrun = _unrun(task, job, chunk, ports.recogniser)
     if unrun is not None:
         return unrun
-    samples = ports.media.decode_chunk(ports.blobs.read(task.audio))
+    try:
+        audio = ports.blobs.read(task.audio)
+    except Gone:
+        if job.state.ended:
+            return Unrun.GONE
+        raise
+    samples = ports.media.decode_chunk(audio)
     return Prepared(
         task,
         tuple(
@@ -75,7 +81,7 @@ def prepare(data: bytes, ports: WorkerPorts) -> Prepared | Unrun:
 
 
 def _unrun(task: ChunkTask, job: Job, chunk: Chunk, recogniser: Recogniser) -> Unrun | None:
-    if (task.run, task.settings_hash) != (chunk.task.run, job.settings.hash()):
+    if task != chunk.task:
         return Unrun.OTHER_RUN
     if job.state in (JobState.FAILED, JobState.CANCELLED):
         return Unrun.ENDED

@@ -1,5 +1,6 @@
 """One SQLite file, shared by threads and processes; every failure becomes one of ours."""
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise self._translated("SQLITE_FULL") from error
             raise BadInput(
                 f"{path.parent} cannot be made ({error.strerror}); choose a directory you may write to."
             ) from error
@@ -77,8 +80,8 @@ class Database:
     def write(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection for one transaction: all of it is stored, or nothing."""
         with self._lock, self._told():
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
             finally:

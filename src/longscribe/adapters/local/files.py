@@ -76,10 +76,10 @@ class Files:
             # A pipe put in a recording's place must not make us wait.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                opened = os.fstat(descriptor)
+                if not stat.S_ISREG(opened.st_mode):
                     raise _no_file(path)
-                size = os.fstat(descriptor).st_size
-                data = _read(descriptor, start, size if end is None else min(end, size))
+                data = _read(descriptor, start, opened.st_size if end is None else min(end, opened.st_size))
                 found = os.fstat(descriptor)  # after the read: it may have been changed under our hands
             finally:
                 os.close(descriptor)
@@ -128,23 +128,16 @@ class Files:
         yield from sorted(name for name in found if name.startswith(prefix))
 
     def _recordings(self, bucket: str) -> Iterator[str]:
-        directory = self._directory(bucket)
+        directory = _outside(bucket)
         with _told(directory):
             for path in directory.iterdir():
                 if path.is_file():
                     yield path.name
 
-    def _directory(self, bucket: str) -> Path:
-        if bucket in self._buckets:
-            return self._buckets[bucket]
-        if bucket.startswith("/") and _fits(bucket):
-            return Path(bucket)
-        raise Gone(f"There is no bucket {bucket!r}; give a directory by its absolute path.")
-
     def _path(self, bucket: str, name: str) -> Path:
         if bucket in self._buckets:
             return self._own(bucket, name)
-        directory = self._directory(bucket)
+        directory = _outside(bucket)
         if name in ("", ".", "..") or "/" in name or not _fits(name):
             raise Gone(f"{name!r} names no file in {_shown(directory)}; give a plain file name.")
         return directory / name
@@ -179,6 +172,13 @@ class Files:
                     partial.unlink(missing_ok=True)
                     raise
             _sync_directories(path.parent, self._buckets[bucket])
+
+
+def _outside(bucket: str) -> Path:
+    """Return the directory of a bucket that is not our own."""
+    if bucket.startswith("/") and _fits(bucket):
+        return Path(bucket)
+    raise Gone(f"There is no bucket {bucket!r}; give a directory by its absolute path.")
 
 
 def _to_path(name: str) -> str:
@@ -248,14 +248,13 @@ def _write(path: Path, data: bytes, generation: int) -> None:
 
 def _sync_directories(lowest: Path, highest: Path) -> None:
     """Put on the disk that a file is in its directory, and that its directory is in the bucket."""
-    for directory in (lowest, *lowest.parents):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if directory == highest:
-            return
+    descriptor = os.open(lowest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if lowest != highest:
+        _sync_directories(lowest.parent, highest)
 
 
 @contextmanager

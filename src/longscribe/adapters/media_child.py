@@ -1,0 +1,76 @@
+"""The program that meets hostile media: ``python -m longscribe.adapters.media_child``.
+
+It runs in a process of its own, with an empty environment, and after its imports it can open nothing: no file, no
+socket, no program. All it has are its two pipes. It ends when its parent does, for then its pipe ends.
+"""
+
+import os
+import resource
+import signal
+
+from longscribe.adapters import decoding, demuxing
+from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Tag
+
+MEMORY_BYTES = 768 * 2**20
+"""Address space, FFmpeg's libraries included (about 250 MB); promise: parent and children stay under 1 GiB."""
+
+CPU_SECONDS = 3600
+"""A backstop behind the parent's deadlines: 48 hours of audio take some two minutes."""
+
+
+class Pipes:
+    """The child's end: stdin and stdout."""
+
+    def send(self, tag: Tag, *parts: bytes | bytearray | memoryview) -> None:
+        """Send one message; raises `BrokenPipeError` when the parent is gone."""
+        for part in (FRAME.pack(tag, sum(len(part) for part in parts)), *parts):
+            view = memoryview(part)
+            while view:
+                view = view[os.write(1, view) :]
+
+    def receive(self) -> tuple[Tag, bytes]:
+        """Wait for one message. Raises `EOFError` when the parent is gone."""
+        tag, length = FRAME.unpack(self._exactly(FRAME.size))
+        if length > MAX_PAYLOAD:
+            raise EOFError
+        return Tag(tag), self._exactly(length)
+
+    def _exactly(self, length: int) -> bytes:
+        buffer = bytearray(length)
+        view, got = memoryview(buffer), 0
+        while got < length:
+            count = os.readv(0, [view[got:]])
+            if not count:
+                raise EOFError
+            got += count
+        return bytes(buffer)
+
+
+def confine() -> None:
+    """Give up, for good, everything that decoding does not need."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+
+
+def main() -> None:
+    """Serve the parent until it is gone."""
+    decoding.warm_up()
+    confine()
+    pipes = Pipes()
+    try:
+        tag, payload = pipes.receive()
+        if tag is Tag.DEMUX:
+            demuxing.serve(pipes, payload)
+        else:
+            decoding.serve(pipes, tag, payload)
+    except (EOFError, BrokenPipeError):
+        return
+
+
+if __name__ == "__main__":
+    main()
