@@ -20,7 +20,7 @@ from longscribe.adapters.local.files import Files
 from longscribe.adapters.local.jobs import SqliteJobs
 from longscribe.adapters.local.queue import SqliteQueue, Subscription
 from longscribe.core import ids, topics
-from longscribe.core.limits import FRAME, GRID, MAX_ATTEMPTS_EMBEDDED, SAMPLE_RATE
+from longscribe.core.limits import FRAME, GRID, LEASE_SECONDS, MAX_ATTEMPTS_EMBEDDED, SAMPLE_RATE
 from longscribe.core.settings import Settings
 from longscribe.documents import Chunk, Job
 from longscribe.errors import BadInput, Poison
@@ -214,17 +214,27 @@ class Inline(Executor):
         return future
 
 
+class SystemClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
 class Bench:
     """The four stages on real local stores, stepped by hand."""
 
-    def __init__(self, home: Path, clock: Clock | None = None, settings: Settings | None = None) -> None:
+    def __init__(self, home: Path, clock: Clock | None = None, lease_seconds: float = LEASE_SECONDS) -> None:
         self.home = home
         self.clock = clock or ManualClock()
-        self.settings = settings or Settings(language="en", model="tones", chunk_seconds=10.0)
+        self.settings = Settings(language="en", model="tones", chunk_seconds=10.0)
         dead = DeadLetterPolicy(topics.DEAD_CHUNKS, MAX_ATTEMPTS_EMBEDDED)
         subscriptions = [
-            Subscription(topics.CHUNKS_HIGH, topics.CHUNKS_HIGH, dead_letter=dead),
-            Subscription(topics.CHUNKS_LOW, topics.CHUNKS_LOW, dead_letter=dead),
+            Subscription(topics.CHUNKS_HIGH, topics.CHUNKS_HIGH, lease_seconds, dead),
+            Subscription(topics.CHUNKS_LOW, topics.CHUNKS_LOW, lease_seconds, dead),
             Subscription(topics.RESULTS, topics.RESULTS),
             Subscription(topics.DEAD_CHUNKS, topics.DEAD_CHUNKS),
         ]

@@ -1,9 +1,12 @@
 """The pull loop around the worker stage: leases in, batches of windows to the model's lanes, results out.
 
 Every lane takes windows from one pool that all held chunks share, so a lane never waits for another chunk's end,
-and fetching goes on while the model works. What becomes of a message on each path:
+and fetching goes on while the model works. A chunk that was delivered before is a suspect: it may have killed whoever
+held it, and a lease counts as an attempt. So it runs alone, when the others are done, and nothing is leased beside it.
 
-- run, or dropped by `prepare` as not to be run: acknowledged, the result published first
+What becomes of a message on each path:
+
+- run, dropped by `prepare` as not to be run, or for a chunk in hand already: acknowledged, a result published first
 - preparing, recognising or publishing failed: nacked, so that it comes again until its attempts are spent
 - this process dies: the lease expires, and the message comes again
 - the disk is full: the loop ends with `NoSpace`; the leases expire
@@ -19,7 +22,7 @@ from functools import partial
 
 from longscribe.core import limits, topics
 from longscribe.errors import NoSpace
-from longscribe.messages import WindowResult
+from longscribe.messages import ChunkTask, WindowResult
 from longscribe.ports import Clock, Delivery, WindowAudio
 from longscribe.stages.worker import Prepared, Unrun, WorkerPorts, conclude, prepare
 
@@ -37,6 +40,11 @@ class _Held:
     subscription: str
     delivery: Delivery
 
+    @property
+    def suspect(self) -> bool:
+        """Whether it has failed someone before, and so may not share a batch."""
+        return self.delivery.attempt > 1
+
 
 @dataclass(eq=False)
 class _Chunk:
@@ -46,11 +54,6 @@ class _Chunk:
     prepared: Prepared
     heard: dict[int, WindowResult] = field(default_factory=dict)
     device_seconds: float = 0.0
-
-    @property
-    def alone(self) -> bool:
-        """Whether it has failed someone before, and so may not share a batch."""
-        return self.held.delivery.attempt > 1
 
     @property
     def windows(self) -> tuple[WindowAudio, ...]:
@@ -78,6 +81,8 @@ class PullLoop:
         self._leases = leases
         self._changed = threading.Condition()
         self._held: list[_Held] = []
+        self._tasks: dict[_Held, ChunkTask] = {}
+        self._careful = True  # what comes next may be what killed the process before
         self._ready: deque[_Place] = deque()
         self._in_flight: Counter[_Chunk] = Counter()
         self._stopping = False
@@ -106,25 +111,32 @@ class PullLoop:
                 self.stop()
                 for thread in (renewer, *lanes):
                     thread.join()
-        for held in self._held:
-            self._ports.queue.nack(held.subscription, [held.delivery.lease])
         if self._fatal is not None:
             raise self._fatal
+        self._give_back(self._held)
 
     def _feed(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or len(self._held) < self._leases)
+                self._changed.wait_for(lambda: self._stopping or self._room() > 0)
                 if self._stopping:
                     return
-                free = self._leases - len(self._held)
-            pulled = self._pull(free)
+                room = self._room()
+            pulled = self._pull(room)
             with self._changed:
                 self._held.extend(pulled)
-                if not pulled:
+                if pulled:
+                    self._careful = any(held.suspect for held in pulled)
+                else:
                     self._changed.wait_for(lambda: self._stopping, IDLE_SECONDS)
             for held in pulled:
                 self._io.submit(self._guarded, held, partial(self._prepare, held))
+
+    def _room(self) -> int:
+        """Return how many chunks may be leased now: one at a time while suspects come."""
+        if self._careful or any(held.suspect for held in self._held):
+            return 0 if self._held else 1
+        return self._leases - len(self._held)
 
     def _pull(self, free: int) -> list[_Held]:
         """Lease up to ``free`` chunks, high ones first; low ones get a turn when they have waited for a minute."""
@@ -154,8 +166,13 @@ class PullLoop:
             return
         chunk = _Chunk(held, prepared)
         with self._changed:
-            self._ready.extend((chunk, number) for number in range(len(chunk.windows)))
-            self._changed.notify_all()
+            in_hand = prepared.task in self._tasks.values()
+            if not in_hand:
+                self._tasks[held] = prepared.task
+                self._ready.extend((chunk, number) for number in range(len(chunk.windows)))
+                self._changed.notify_all()
+        if in_hand:  # should the one in hand fail, its own message comes again
+            self._acknowledge(held)
 
     def _lane(self) -> None:
         while batch := self._take():
@@ -180,13 +197,15 @@ class PullLoop:
                 self._changed.wait()
 
     def _next_batch(self) -> list[_Place]:
-        if not self._ready:
+        together = [place for place in self._ready if not place[0].held.suspect]
+        others = any(chunk.held.suspect for chunk in self._in_flight)
+        if self._ready and not together:
+            suspect = self._ready[0][0]
+            together = [place for place in self._ready if place[0] is suspect]
+            others = any(chunk is not suspect for chunk in self._in_flight)
+            others = others or not all(held.suspect for held in self._held)
+        if others or not together:
             return []
-        head = self._ready[0][0]
-        others = [chunk for chunk in self._in_flight if chunk is not head]
-        if others and (head.alone or any(chunk.alone for chunk in others)):
-            return []  # whichever is to run alone waits for the other to end
-        together = [place for place in self._ready if place[0] is head or not (head.alone or place[0].alone)]
         # An even share: the last windows of a job are spread over the lanes.
         share = min(self._ports.recogniser.batch, math.ceil(len(together) / self._ports.recogniser.lanes))
         batch = together[:share]
@@ -228,14 +247,23 @@ class PullLoop:
                 self._fatal = error
             self.stop()
             return
-        for held in chunks:
-            self._ports.queue.nack(held.subscription, [held.delivery.lease])
+        self._give_back(chunks)
+        with self._changed:
+            self._careful = True
         self._release(chunks)
+
+    def _give_back(self, chunks: Sequence[_Held]) -> None:
+        for held in chunks:
+            try:
+                self._ports.queue.nack(held.subscription, [held.delivery.lease])
+            except Exception as error:  # then the lease expires by itself
+                self._on_error(error)
 
     def _release(self, chunks: Sequence[_Held]) -> None:
         with self._changed:
             gone = set(chunks)
             self._held = [held for held in self._held if held not in gone]
+            self._tasks = {held: task for held, task in self._tasks.items() if held not in gone}
             self._ready = deque(place for place in self._ready if place[0].held not in gone)
             self._changed.notify_all()
 
@@ -248,4 +276,8 @@ class PullLoop:
                 everything = list(self._held)
             for subscription in (topics.CHUNKS_HIGH, topics.CHUNKS_LOW):
                 leases = [held.delivery.lease for held in everything if held.subscription == subscription]
-                self._ports.queue.extend(subscription, leases, limits.LEASE_SECONDS)
+                try:
+                    if leases:
+                        self._ports.queue.extend(subscription, leases, limits.LEASE_SECONDS)
+                except Exception as error:  # the next renewal still comes in time
+                    self._on_error(error)

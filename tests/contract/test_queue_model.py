@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from longscribe.adapters.local.queue import SqliteQueue, Subscription
+from longscribe.adapters.local.queue import PARDONED, SqliteQueue, Subscription
 from longscribe.ports import DeadLetterPolicy
 from tests.contract.clocks import ManualClock
 
@@ -24,6 +24,7 @@ class Message:
     data: bytes
     published: float
     attempts: int = 0
+    voided: int = 0
     lease: str | None = None
     until: float = 0.0
     acknowledged: bool = False
@@ -50,7 +51,8 @@ class QueueMachine(RuleBasedStateMachine):
     def bury(self) -> None:
         now = self.clock.now()
         for message in self.model["work"]:
-            if not message.acknowledged and message.attempts >= ATTEMPTS and message.until <= now:
+            counted = message.attempts - min(message.voided, PARDONED)
+            if not message.acknowledged and counted >= ATTEMPTS and message.until <= now:
                 message.acknowledged = True
                 self.model["graves"].append(Message(message.data, now))
 
@@ -116,7 +118,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.model[name] = [m for m in self.model[name] if m.published >= oldest or not m.acknowledged]
         for message in self.model[name]:
             message.acknowledged = message.published < time
-            message.until, message.attempts = 0.0, 0
+            message.until, message.attempts, message.voided = 0.0, 0, 0
         self.queue.seek(name, time)
 
     @rule()
@@ -125,6 +127,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.open()
         self.queue.void_leases()
         for message in self.model["work"] + self.model["graves"]:
+            message.voided += message.until > 0 and not message.acknowledged
             message.until = 0.0
 
     @invariant()

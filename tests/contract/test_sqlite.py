@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from longscribe.adapters.local import database
 from longscribe.adapters.local.jobs import SqliteJobs
-from longscribe.adapters.local.queue import SqliteQueue, Subscription
+from longscribe.adapters.local.queue import PARDONED, SqliteQueue, Subscription
 from longscribe.documents import ChunkState
 from longscribe.errors import BadInput, Busy, Gone, NoSpace, Permanent
 from longscribe.messages import BlobRef
@@ -195,6 +195,18 @@ def test_the_leases_of_the_dead_can_be_voided(open_queue: Open) -> None:
     assert [(d.data, d.attempt) for d in again] == [(b"1", 2), (b"2", 2)]
     dead.acknowledge("fragile", [d.lease for d in held])
     assert heir.backlog("fragile") == 2
+
+
+def test_dying_with_the_process_is_pardoned_but_not_for_ever(open_queue: Open) -> None:
+    queue = open_queue()
+    queue.publish("fragile", b"1")
+    for _ in range(PARDONED + 1):
+        assert queue.pull("fragile", 1)
+        queue.void_leases()
+    assert pull_one(queue, "fragile").attempt == PARDONED + 2  # a suspect all the while: it runs alone
+    queue.void_leases()
+    assert queue.pull("fragile", 1) == []
+    assert queue.backlog("fragile") == 0
 
 
 def test_what_nobody_declared_is_gone(queue: SqliteQueue, path: Path, clock: ManualClock) -> None:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import gcd
 
 import av
-from av.audio.frame import AudioFrame
+import av.filter
 
 from longscribe.adapters.media_wire import (
     DONE_ARGUMENTS,
@@ -52,7 +52,7 @@ def serve(pipe: Pipe, tag: Tag, payload: bytes) -> None:
             for packet in records(payload):
                 decoder.feed(packet)
         elif tag is Tag.DONE and decoder:
-            _, end, found, loss, _ = DONE_ARGUMENTS.unpack(payload)
+            _, end, found, loss = DONE_ARGUMENTS.unpack(payload)
             _answer(pipe, decoder, end, found, Loss(loss))
             decoder = None
         tag, payload = pipe.receive()
@@ -88,7 +88,7 @@ def packet_of(data: memoryview, start: int, rate: int) -> av.Packet:
 
 
 class RangeDecoder:
-    """The samples and losses of one range; positions named so are at 16 kHz, all others at the source's rate."""
+    """The samples and losses of one range. ``start`` and ``losses`` are at 16 kHz, all else at the source's rate."""
 
     def __init__(self, source: SourceFormat, start: int, quiet_until: int) -> None:
         self.start = start
@@ -107,7 +107,7 @@ class RangeDecoder:
         self._decoder = open_decoder(source)
 
     def feed(self, packet: PacketRecord) -> None:
-        """Decode one packet and place what it holds."""
+        """Decode one packet and place what it holds; one that gives nothing leaves a hole."""
         try:
             frames = self._decoder.decode(packet_of(packet.data, packet.start, self._source.rate))
         except av.FFmpegError:
@@ -115,20 +115,144 @@ class RangeDecoder:
         jumped = packet.jumped or self._failed
         for frame in frames:
             self._place(frame, packet.start if frame.pts is None else frame.pts, jumped)
-            jumped = False
-        self._failed = jumped if not frames else False
+            jumped = self._failed = False
+        self._failed = self._failed or not frames
 
-    def _place(self, frame: AudioFrame, start: int, jumped: bool) -> None:
+    def finish(self, end: int, found: int, loss: Loss) -> None:
+        """Complete the range, which ends at ``end``: from ``found`` on there was nothing, because of ``loss``."""
+        self._close_run()
+        after = _at_16k(self._next, self._source.rate)
+        self._lose(after, min(end, found), Loss.DAMAGED if self._failed else Loss.GAP)
+        self._lose(max(found, self.start), end, loss)
+        for lost_from, lost_to, _ in self.losses:
+            first, last = (lost_from - self.start) * _SAMPLE_BYTES, (lost_to - self.start) * _SAMPLE_BYTES
+            self.audio[first:last] = bytes(last - first)
+
+    def _place(self, frame: av.AudioFrame, start: int, jumped: bool) -> None:
         rate = self._source.rate
         ahead = start - self._next
         gap = ahead > (0 if jumped else TOLERANCE_SECONDS * rate)
         if gap:
-            self._lose(_at_16k(self._next, rate), _at_16k(start, rate), Loss.DAMAGED if self._failed else Loss.GAP)
+            reason = Loss.DAMAGED if self._failed else Loss.GAP
+            self._lose(_at_16k(self._next, rate), _at_16k(start, rate), reason)
+        if gap or self._run is None:
+            self._next = start
         if gap or self._run is None or not self._run.takes(frame):
             self._close_run()
-            place = start if gap or self._run is None else self._next
-            self._run = _Run(frame, place, rate)
-        ...
+            self._run = _Run(frame, self._next * frame.sample_rate // rate)
+        self._next += frame.samples * rate // frame.sample_rate
+        self.heard += frame.samples
+        self._write(*self._run.feed(frame))
 
-    def finish(self, end: int, found: int, loss: Loss) -> None:
-        ...
+    def _close_run(self) -> None:
+        if self._run is not None:
+            self._write(*self._run.finish())
+            self._run = None
+
+    def _write(self, at: int, samples: bytes) -> None:
+        first = (at - self.start) * _SAMPLE_BYTES
+        skip = max(0, -first)
+        room = max(0, len(self.audio) - max(0, first))
+        part = samples[skip : skip + room]
+        self.audio[first + skip : first + skip + len(part)] = part
+
+    def _lose(self, start: int, end: int, reason: Loss) -> None:
+        start, end = max(start, self.start), min(end, self.start + GRID)
+        if end <= start:
+            return
+        if self.losses and start - self.losses[-1][1] < SHORTEST_ISLAND:
+            start, _, reason = self.losses.pop()
+        self.losses.append((start, end, reason))
+
+
+class _Run:
+    """An unbroken row of frames of one format, on its way through the downmix and the resampler.
+
+    ``start`` is where it begins, in samples at its own rate. Channels are averaged: whatever their layout claims to
+    be, each may hold a speaker.
+    """
+
+    def __init__(self, first: av.AudioFrame, start: int) -> None:
+        self._kind = _kind(first)
+        self._rate = first.sample_rate
+        period = self._rate // gcd(self._rate, SAMPLE_RATE)  # this many samples are a whole number at 16 kHz
+        self._at = (start - start % period) * SAMPLE_RATE // self._rate
+        self._fifo = av.AudioFifo()
+        self._graph = _graph(first)
+        if start % period:
+            self._fifo.write(_silent(first, start % period))
+
+    def takes(self, frame: av.AudioFrame) -> bool:
+        """Return whether the frame is of this run's format."""
+        return _kind(frame) == self._kind
+
+    def feed(self, frame: av.AudioFrame) -> tuple[int, bytes]:
+        """Take a frame; return samples at 16 kHz that are ready, and where they belong."""
+        frame.pts = None
+        self._fifo.write(frame)
+        if self._fifo.samples < BLOCK_SECONDS * self._rate:
+            return self._at, b""
+        self._graph.push(self._fifo.read(self._fifo.samples))
+        return self._ready()
+
+    def finish(self) -> tuple[int, bytes]:
+        """Return what is left."""
+        if self._fifo.samples:
+            self._graph.push(self._fifo.read(self._fifo.samples))
+        self._graph.push(None)
+        return self._ready()
+
+    def _ready(self) -> tuple[int, bytes]:
+        at, samples = self._at, bytearray()
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (BlockingIOError, EOFError):  # av's own errors are these, too
+                break
+            samples += memoryview(frame.planes[0])[: frame.samples * _SAMPLE_BYTES]
+        self._at += len(samples) // _SAMPLE_BYTES
+        return at, bytes(samples)
+
+
+def _kind(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _silent(like: av.AudioFrame, samples: int) -> av.AudioFrame:
+    frame = av.AudioFrame(format=like.format.name, layout=like.layout.name, samples=samples)
+    frame.sample_rate = like.sample_rate
+    zero = b"\x80" if like.format.name.startswith("u8") else b"\0"
+    for plane in frame.planes:
+        plane.update(zero * plane.buffer_size)
+    return frame
+
+
+def _graph(frame: av.AudioFrame) -> av.filter.Graph:
+    graph = av.filter.Graph()
+    graph.threads = 1
+    rate, channels = frame.sample_rate, frame.layout.nb_channels
+    average = "+".join(f"{1 / channels:.9f}*c{channel}" for channel in range(channels))
+    graph.link_nodes(
+        graph.add_abuffer(
+            sample_rate=rate, format=frame.format, layout=frame.layout, time_base=Fraction(1, rate)
+        ),
+        graph.add("pan", f"1c|c0={average}"),
+        graph.add("aresample", str(SAMPLE_RATE)),
+        graph.add("aformat", f"sample_fmts=s16:sample_rates={SAMPLE_RATE}"),
+        graph.add("abuffersink"),
+    )
+    graph.configure()
+    return graph
+
+
+def _at_16k(position: int, rate: int) -> int:
+    return (position * SAMPLE_RATE + rate // 2) // rate
+
+
+def warm_up() -> None:
+    """Load what Python and FFmpeg load on first use, while files can still be opened."""
+    frame = av.AudioFrame(format="fltp", layout="stereo", samples=1)
+    frame.sample_rate = 44_100
+    run = _Run(frame, 1)
+    run.feed(frame)
+    run.finish()

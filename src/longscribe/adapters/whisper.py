@@ -42,6 +42,9 @@ CONTEXT = 448
 PROMPT_BUDGET = CONTEXT // 2 - 1
 """Tokens of vocabulary (Whisper bounds its ``initial_prompt`` the same way)."""
 
+TIMESTAMPS = WINDOW // 320 + 1
+"""Timestamp tokens, 0.00 to 30.00 s; they follow ``<|notimestamps|>`` and end the vocabulary."""
+
 BEST_OF = 5
 """Samples drawn at each temperature, the most probable kept (openai/whisper, ``--best_of``)."""
 
@@ -67,11 +70,12 @@ class WhisperRecogniser:
         """Load the CTranslate2 model in directory ``path``; ``model`` is the name it goes by in provenance."""
         self.model = model
         self.device = hardware.device
-        self.compute_type = hardware.compute_type
         self.lanes = hardware.lanes
         self.batch = hardware.batch
         self._path = path
+        self._hardware = hardware
         self._whisper = self._load(lanes=hardware.lanes, threads=hardware.threads)
+        self.compute_type: str = self._whisper.compute_type
         self._stride = 1 if self.device == "cpu" else hardware.batch
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
         self._speller = Speller(self._tokenizer)
@@ -300,7 +304,7 @@ class WhisperRecogniser:
     def _not_text(self) -> list[int]:
         """Return the tokens never to be decoded: the model's own list (music, brackets) and all special ones."""
         config = json.loads((self._path / "config.json").read_text())
-        special = range(self._id("<|endoftext|>") + 1, self._tokenizer.get_vocab_size())
+        special = range(self._id("<|endoftext|>") + 1, self._id("<|notimestamps|>") + 1 + TIMESTAMPS)
         return sorted({*config["suppress_ids"], *special})
 
     # Word times
@@ -346,7 +350,7 @@ class WhisperRecogniser:
         return ctranslate2.models.Whisper(
             str(self._path),
             device=self.device,
-            compute_type=self.compute_type,
+            compute_type=self._hardware.compute_type,
             inter_threads=lanes,
             intra_threads=threads,
         )

@@ -19,6 +19,10 @@ from longscribe.ports import Clock, DeadLetterPolicy, Delivery
 RETENTION_SECONDS = 7 * 86_400.0
 """How long an acknowledged message can be replayed: Pub/Sub's default retention."""
 
+PARDONED = 15
+"""Attempts that count for nothing because the whole process died in them: most often someone stopped it, and the
+message was only there. Beyond that the message itself is suspected of killing whoever takes it."""
+
 _SCHEMA = """
 CREATE TABLE messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used twice: leases name it
@@ -27,6 +31,7 @@ CREATE TABLE messages (
     published REAL NOT NULL,
     deliveries INTEGER NOT NULL DEFAULT 0,  -- ever: tells one lease from the next
     attempts INTEGER NOT NULL DEFAULT 0,    -- since it was published or replayed
+    voided INTEGER NOT NULL DEFAULT 0,      -- attempts of those that ended with their whole process
     leased_until REAL NOT NULL DEFAULT 0,
     acknowledged INTEGER NOT NULL DEFAULT 0
 );
@@ -124,7 +129,7 @@ class SqliteQueue:
         with self._database.write() as connection:
             self._forget(connection, subscription, self._clock.now())
             connection.execute(
-                "UPDATE messages SET acknowledged = published < :time, leased_until = 0, attempts = 0"
+                "UPDATE messages SET acknowledged = published < :time, leased_until = 0, attempts = 0, voided = 0"
                 " WHERE subscription = :subscription",
                 {"time": time, "subscription": subscription},
             )
@@ -132,7 +137,10 @@ class SqliteQueue:
     def void_leases(self) -> None:
         """End every lease at once. For the one process that holds the store: whoever held them is dead."""
         with self._database.write() as connection:
-            connection.execute("UPDATE messages SET leased_until = 0 WHERE acknowledged = 0 AND leased_until > 0")
+            connection.execute(
+                "UPDATE messages SET leased_until = 0, voided = voided + 1"
+                " WHERE acknowledged = 0 AND leased_until > 0"
+            )
 
     def backlog(self, subscription: str) -> int:
         """Return how many messages are not acknowledged, leased ones included."""
@@ -179,8 +187,8 @@ class SqliteQueue:
             spent = connection.execute(
                 "UPDATE messages SET acknowledged = 1"
                 " WHERE subscription = ? AND acknowledged = 0 AND attempts >= ? AND leased_until <= ?"
-                " RETURNING data",
-                (subscription.name, policy.attempts, now),
+                " AND attempts - min(voided, ?) >= ? RETURNING data",
+                (subscription.name, policy.attempts, now, PARDONED, policy.attempts),
             ).fetchall()
             for (data,) in spent:
                 _insert(connection, self._names(policy.topic), data, now)

@@ -1,0 +1,98 @@
+"""The parent's hold on its children: started bare, talked to under a deadline, always killed and reaped."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+
+from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Tag
+
+PATIENCE_SECONDS = 20.0
+"""How long a child may work without taking or giving a byte; some 1,000 times what a range's packets take."""
+
+
+class ChildLost(Exception):
+    """The child died, hung or talks nonsense; the text says which."""
+
+
+class Child:
+    """One decoding process. Its methods are called by one thread; `kill` by any."""
+
+    def __init__(self) -> None:
+        # No variable of ours reaches it but where Python finds its modules.
+        environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "longscribe.adapters.media_child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            cwd="/",
+            bufsize=0,
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._in, self._out = self._process.stdin, self._process.stdout
+        os.set_blocking(self._in.fileno(), False)
+        os.set_blocking(self._out.fileno(), False)
+        self.idle_since = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def send(self, tag: Tag, *parts: bytes) -> None:
+        """Send one message. Raises `ChildLost`."""
+        for part in (FRAME.pack(tag, sum(len(part) for part in parts)), *parts):
+            view = memoryview(part)
+            while view:
+                self._await(self._in.fileno(), select.POLLOUT)
+                try:
+                    view = view[os.write(self._in.fileno(), view) :]
+                except BlockingIOError:  # pragma: no cover - a poll that promised too much
+                    continue
+                except BrokenPipeError:
+                    raise ChildLost(self._epitaph()) from None
+
+    def receive(self) -> tuple[Tag, bytes]:
+        """Wait for one message. Raises `ChildLost`."""
+        tag, length = FRAME.unpack(self._exactly(FRAME.size))
+        if length > MAX_PAYLOAD:
+            raise ChildLost("the decoder sent nonsense")
+        try:
+            return Tag(tag), self._exactly(length)
+        except ValueError:
+            raise ChildLost("the decoder sent nonsense") from None
+
+    def kill(self) -> None:
+        """End the process now, and reap it."""
+        self._process.kill()
+        self._process.wait()
+        self._in.close()
+        self._out.close()
+
+    def _exactly(self, length: int) -> bytes:
+        buffer = bytearray(length)
+        view, got = memoryview(buffer), 0
+        while got < length:
+            self._await(self._out.fileno(), select.POLLIN)
+            count = os.readv(self._out.fileno(), [view[got:]])
+            if not count:
+                raise ChildLost(self._epitaph())
+            got += count
+        return bytes(buffer)
+
+    def _await(self, descriptor: int, event: int) -> None:
+        poll = select.poll()
+        poll.register(descriptor, event)
+        if not poll.poll(PATIENCE_SECONDS * 1000):
+            raise ChildLost(f"the decoder made no progress for {PATIENCE_SECONDS:g} s")
+
+    def _epitaph(self) -> str:
+        try:
+            status = self._process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            return "the decoder closed its pipe"
+        return f"the decoder was ended by signal {-status}" if status < 0 else "the decoder gave up"
