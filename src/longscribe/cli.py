@@ -10,7 +10,7 @@ import typer
 
 from longscribe import __version__, wiring
 from longscribe.core.settings import COMPUTE_TYPES, FORMATS, Settings
-from longscribe.embedded import Embedded
+from longscribe.embedded import Embedded, checked
 from longscribe.errors import BadInput, LongscribeError, NoSpace
 from longscribe.watching import Outcome, printable, watch
 
@@ -78,9 +78,10 @@ def transcribe(
         word_times=word_times,
         chunk_seconds=chunk_length,
     ).checked()
+    for path in files:
+        checked(path)
     _check_names(files)
     machine = wiring.machine(settings)
-    out.mkdir(parents=True, exist_ok=True)
     with Embedded(out / ".longscribe", settings, machine) as work:
         jobs = {work.submit(path, afresh=force): path for path in files}
         work.start()

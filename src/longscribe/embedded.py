@@ -12,6 +12,7 @@ State lies under one directory, the home, held by one process at a time::
 
 import fcntl
 import os
+import stat
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,9 @@ from longscribe.ports import Blobs, Queue
 from longscribe.pulling import IDLE_SECONDS, PullLoop
 from longscribe.stages import assembler, chunker, reconciler
 from longscribe.stages.worker import WorkerPorts
+
+HEAL_SECONDS = 1.0
+"""Between two looks for jobs that nobody is working on."""
 
 
 class Embedded:
@@ -70,7 +74,8 @@ class Embedded:
         that failed, or was made with other settings, begins afresh, as all do if ``afresh``. Raises `BadInput` for
         a path that is no readable, non-empty file.
         """
-        found = self.blobs.stat(str(_checked(path).parent), path.name)
+        path = checked(path)
+        found = self.blobs.stat(str(path.parent), path.name)
         recording = found.ref
         job_id = ids.job_id(recording.bucket, recording.name, recording.generation)
         if afresh or not self._goes_on(job_id):
@@ -146,7 +151,17 @@ class Embedded:
                 if self._stop.is_set():
                     return
                 chunker.chunk(event, ports)
-                reconciler.heal(_job_id(event), self._assembler)
+        self._reconcile()
+
+    def _reconcile(self) -> None:
+        """Heal what an earlier process left half done, once nobody is working on it."""
+        while not self._stop.is_set():
+            # In flow order: a message is acknowledged only after the one it causes was published.
+            flow = (topics.CHUNKS_HIGH, topics.CHUNKS_LOW, topics.DEAD_CHUNKS, topics.RESULTS)
+            if not any(self._stores.queue.backlog(subscription) for subscription in flow):
+                for event in self._events:
+                    reconciler.heal(_job_id(event), self._assembler)
+            self._stop.wait(HEAL_SECONDS)
 
     def _work(self) -> None:
         ports = WorkerPorts(
@@ -184,15 +199,19 @@ def _job_id(event: UploadEvent) -> str:
     return ids.job_id(event.recording.bucket, event.recording.name, event.recording.generation)
 
 
-def _checked(path: Path) -> Path:
-    """Return the path of a readable, non-empty file, made absolute."""
-    if not path.exists():
-        raise BadInput(f"There is no file {path}; check the path.")
-    if not path.is_file():
+def checked(path: Path) -> Path:
+    """Return the path of a readable, non-empty file, made absolute. Raises `BadInput`."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a zero byte in the name
+        raise BadInput(f"There is no file {path}; check the path.") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be used ({error.strerror}); check the path and its permissions.") from None
+    if not stat.S_ISREG(found.st_mode):
         raise BadInput(f"{path} is not a file; give a recording, not a directory or a device.")
     if not os.access(path, os.R_OK):
         raise BadInput(f"{path} cannot be read; change its permissions.")
-    if path.stat().st_size == 0:
+    if found.st_size == 0:
         raise BadInput(f"{path} is empty; was it copied whole?")
     return path.resolve()
 

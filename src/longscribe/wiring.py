@@ -11,7 +11,7 @@ import msgspec
 from longscribe.adapters.local.files import Files
 from longscribe.adapters.local.jobs import SqliteJobs
 from longscribe.adapters.local.queue import SqliteQueue, Subscription
-from longscribe.adapters.media import PyavMedia
+from longscribe.adapters.media import AvMedia
 from longscribe.adapters.speech import WebRtcDetector
 from longscribe.core import limits, topics
 from longscribe.core.settings import Settings
@@ -37,8 +37,8 @@ class SystemClock:
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """What the environment may set; each name is written ``LONGSCRIBE_NAME``, in capitals."""
 
+    models: str  #: the directory in which models are kept
     decode_workers: int = min(len(os.sched_getaffinity(0)), 4)  #: processes that decode one recording at once
-    models: Path = Path()  #: where models are kept
 
 
 def environment(variables: Mapping[str, str]) -> Environment:
@@ -108,9 +108,9 @@ def machine(settings: Settings, variables: Mapping[str, str] = os.environ) -> Ma
     from longscribe.adapters.whisper import Whisper
 
     read = environment(variables)
-    path = locate(settings.model, read.models)
+    path = locate(settings.model, Path(read.models))
     return Machine(
-        media=PyavMedia(read.decode_workers),
+        media=AvMedia(read.decode_workers),
         detector=WebRtcDetector(),
         load_recogniser=lambda: Whisper(path, settings.model, settings.compute_type),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from longscribe.core.limits import SAMPLE_RATE
@@ -25,6 +26,10 @@ from longscribe.messages import (
 )
 
 MS = SAMPLE_RATE // 1000
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For properties: a machine that does other work too makes none of them fail."""
+
 SETTINGS = Settings(language="en", model="tiny.en")
 PROVENANCE = Provenance("tiny.en", "int8", "cpu", "0.1.0", "worker-1", 1.5, 1)
 

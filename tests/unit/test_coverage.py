@@ -9,11 +9,12 @@ from longscribe.core.transcript import Coverage, Kind
 from longscribe.documents import Chunk, ChunkState, Seal
 from longscribe.errors import Permanent, Transient
 from longscribe.messages import Guard, Missing, Silence, Span, Window
-from tests.unit.builders import Plan, done, heard, one_window, plans, task
+from tests.unit.builders import Plan, done, heard, one_window, patient, plans, task
 
 KINDS = {"speech": Kind.TRANSCRIBED, "silence": Kind.SILENT, "missing": Kind.MISSING}
 
 
+@patient
 @given(plans(), st.randoms(use_true_random=False))
 def test_tiles_the_recording_and_tells_what_became_of_each_stretch(plan: Plan, order):
     shuffled = list(plan.chunks)
@@ -31,6 +32,7 @@ def test_tiles_the_recording_and_tells_what_became_of_each_stretch(plan: Plan, o
     assert tiles == coverage(plan.chunks, plan.seal)
 
 
+@patient
 @given(plans(), st.data())
 def test_a_stretch_left_out_is_never_hidden(plan: Plan, data):
     holes = [chunk for chunk in plan.chunks if chunk.silences or chunk.missing]

@@ -11,7 +11,7 @@ from longscribe.core.merging import MergedWord, Merger, merge, place
 from longscribe.core.text import normalised
 from longscribe.documents import Chunk, ChunkState
 from longscribe.messages import Guard, Missing, Span, Window, Word
-from tests.unit.builders import done, heard, one_window, task
+from tests.unit.builders import done, heard, one_window, patient, task
 
 S = SAMPLE_RATE
 JITTER = S * 4 // 10
@@ -47,6 +47,7 @@ def test_a_word_without_length_between_spans_begins_the_later():
     assert word.start == word.end == 8 * S
 
 
+@patient
 @given(
     st.lists(st.tuples(st.integers(0, 50_000), st.integers(1, 100_000)), min_size=1, max_size=6),
     st.lists(st.tuples(st.integers(-5_000, 500_000), st.integers(-5_000, 500_000)), max_size=20),
@@ -109,6 +110,7 @@ def cuts_in(length, random):
     return list(range(8 * S + random.randrange(S), length - 6 * S, 8 * S))
 
 
+@patient
 @given(st.randoms(use_true_random=False), st.sampled_from(["garbled", "lost"]))
 def test_no_word_is_lost_or_doubled_where_speech_was_cut(random, edges):
     truth, length = spoken(lambda number: f"word{number}", random)
@@ -116,6 +118,7 @@ def test_no_word_is_lost_or_doubled_where_speech_was_cut(random, edges):
     assert texts(merge(chunks)) == texts(truth)
 
 
+@patient
 @given(st.randoms(use_true_random=False))
 def test_common_words_in_between_do_not_mislead(random):
     vocabulary = "the of and a to it is in that was".split()
@@ -126,6 +129,7 @@ def test_common_words_in_between_do_not_mislead(random):
     assert texts(merge(chunks)) == texts(truth)
 
 
+@patient
 @given(st.randoms(use_true_random=False))
 def test_no_no_no_is_said_as_often_as_it_was(random):
     truth, length = spoken(lambda number: "no", random)
@@ -133,6 +137,7 @@ def test_no_no_no_is_said_as_often_as_it_was(random):
     assert len(merge(chunks)) == len(truth)
 
 
+@patient
 @given(st.randoms(use_true_random=False), st.sampled_from(["ja", "zh", "th"]))
 def test_languages_without_spaces(random, language):
     letters = "กขฃคฅฆงจฉชซฌญฎฏฐฑฒณด" if language == "th" else "今日天气很好我们去公园散步吧你觉得怎么样"
@@ -181,6 +186,7 @@ def test_an_equal_word_far_off_in_time_is_another_word():
 # Chunks
 
 
+@patient
 @given(st.randoms(use_true_random=False))
 def test_order_and_repeats_change_nothing(random):
     truth, length = spoken(lambda number: f"word{number}", random)
@@ -243,6 +249,7 @@ def test_a_result_for_other_windows_is_refused():
         merge([msgspec.structs.replace(chunk, task=task(0, 0, S, []))])
 
 
+@patient
 @given(st.randoms(use_true_random=False))
 def test_fed_one_by_one_the_merger_never_takes_back_a_word(random):
     truth, length = spoken(lambda number: f"word{number}", random)

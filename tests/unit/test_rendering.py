@@ -20,7 +20,7 @@ from longscribe.core.settings import Settings
 from longscribe.core.text import clean, columns
 from longscribe.core.transcript import Status, Transcript
 from longscribe.messages import Missing, Silence, Word
-from tests.unit.builders import MS, SETTINGS, job, one_window
+from tests.unit.builders import MS, SETTINGS, job, one_window, patient
 
 S = SAMPLE_RATE
 
@@ -99,6 +99,7 @@ TEXTS = st.lists(
 )
 
 
+@patient
 @given(TEXTS)
 def test_hostile_texts_are_read_back_as_they_were_by_other_parsers(drawn):
     words, at = [], 0

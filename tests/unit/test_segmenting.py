@@ -9,6 +9,7 @@ from longscribe.core.merging import MergedWord
 from longscribe.core.segmenting import MAX_CHARACTERS, MAX_SAMPLES, Segmenter, segments
 from longscribe.core.text import ends_clause, ends_sentence
 from longscribe.messages import Guard
+from tests.unit.builders import patient
 
 S = SAMPLE_RATE
 
@@ -96,6 +97,7 @@ def stream(drawn):
     ]
 
 
+@patient
 @given(WORDS, st.data())
 def test_fed_in_portions_it_gives_the_same_segments(drawn, data):
     words = stream(drawn)
@@ -111,6 +113,7 @@ def test_fed_in_portions_it_gives_the_same_segments(drawn, data):
     assert segmenter.finish() == []
 
 
+@patient
 @given(WORDS)
 def test_segments_hold_every_word_once_within_bounds(drawn):
     words = stream(drawn)

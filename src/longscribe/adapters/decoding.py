@@ -7,6 +7,7 @@ resampler's phase, too, is the recording's.
 """
 
 from fractions import Fraction
+from importlib import import_module
 from math import gcd
 
 import av
@@ -22,6 +23,7 @@ from longscribe.adapters.media_wire import (
     Pipe,
     SourceFormat,
     Tag,
+    at_16k,
     records,
 )
 from longscribe.adapters.timeline import TOLERANCE_SECONDS
@@ -121,7 +123,7 @@ class RangeDecoder:
     def finish(self, end: int, found: int, loss: Loss) -> None:
         """Complete the range, which ends at ``end``: from ``found`` on there was nothing, because of ``loss``."""
         self._close_run()
-        after = _at_16k(self._next, self._source.rate)
+        after = at_16k(self._next, self._source.rate)
         self._lose(after, min(end, found), Loss.DAMAGED if self._failed else Loss.GAP)
         self._lose(max(found, self.start), end, loss)
         for lost_from, lost_to, _ in self.losses:
@@ -134,7 +136,7 @@ class RangeDecoder:
         gap = ahead > (0 if jumped else TOLERANCE_SECONDS * rate)
         if gap:
             reason = Loss.DAMAGED if self._failed else Loss.GAP
-            self._lose(_at_16k(self._next, rate), _at_16k(start, rate), reason)
+            self._lose(at_16k(self._next, rate), at_16k(start, rate), reason)
         if gap or self._run is None:
             self._next = start
         if gap or self._run is None or not self._run.takes(frame):
@@ -245,12 +247,11 @@ def _graph(frame: av.AudioFrame) -> av.filter.Graph:
     return graph
 
 
-def _at_16k(position: int, rate: int) -> int:
-    return (position * SAMPLE_RATE + rate // 2) // rate
-
-
 def warm_up() -> None:
     """Load what Python and FFmpeg load on first use, while files can still be opened."""
+    for name in ("audio", "subtitles", "video"):
+        import_module(f"av.{name}.stream")
+        import_module(f"av.{name}.codeccontext")
     frame = av.AudioFrame(format="fltp", layout="stereo", samples=1)
     frame.sample_rate = 44_100
     run = _Run(frame, 1)

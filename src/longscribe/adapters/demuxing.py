@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import av
 from av.container import InputContainer
+from av.stream import Discard
 
 from longscribe.adapters.containers import claimed_size
 from longscribe.adapters.decoding import open_decoder, packet_of
@@ -27,6 +28,7 @@ from longscribe.adapters.media_wire import (
     Refusal,
     SourceFormat,
     Tag,
+    at_16k,
 )
 from longscribe.adapters.timeline import Timeline
 from longscribe.core.limits import (
@@ -140,7 +142,7 @@ class Source:
         if self._stream is None or self._stream.codec_context is None:
             raise Refused(Refusal.CODEC if self._stream else Refusal.NO_AUDIO_STREAM)
         for stream in self._container.streams:
-            stream.discard = "none" if stream is self._stream else "all"
+            stream.discard = Discard.default if stream.index == self._stream.index else Discard.all
         self.format = _checked_format(self._stream.codec_context)
         base = self._stream.time_base
         self._ticks = base * self.format.rate  # samples a tick
@@ -158,8 +160,8 @@ class Source:
         self._samples = 0
 
     def at_16k(self, position: int) -> int:
-        """Return a position as samples at 16 kHz, rounded up."""
-        return -(-position * SAMPLE_RATE // self.format.rate)
+        """Return a position as samples at 16 kHz."""
+        return at_16k(position, self.format.rate)
 
     def packets(self) -> Iterator[tuple[int, int, bool, av.Packet]]:
         """Yield each packet with its start, its length and whether time jumped before it."""

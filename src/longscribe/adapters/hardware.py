@@ -60,7 +60,8 @@ def _compute_type(device: str, wanted: str) -> str:
         return next(kind for kind in (GPU_TYPES if device == "cuda" else CPU_TYPES) if kind in supported)
     if wanted not in supported:
         raise BadInput(
-            f"This machine's {device} cannot compute in {wanted}; choose auto or one of {', '.join(sorted(supported))}."
+            f"This machine's {device} cannot compute in {wanted};"
+            f" choose auto or one of {', '.join(sorted(supported))}."
         )
     return wanted
 

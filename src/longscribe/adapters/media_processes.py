@@ -4,7 +4,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 
 from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Tag
 
@@ -17,7 +16,7 @@ class ChildLost(Exception):
 
 
 class Child:
-    """One decoding process. Its methods are called by one thread; `kill` by any."""
+    """One decoding process. One thread owns it; only `kill` may be called by others."""
 
     def __init__(self) -> None:
         # No variable of ours reaches it but where Python finds its modules.
@@ -26,7 +25,7 @@ class Child:
             [sys.executable, "-P", "-m", "longscribe.adapters.media_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=None,
             env=environment,
             cwd="/",
             bufsize=0,
@@ -36,7 +35,6 @@ class Child:
         self._in, self._out = self._process.stdin, self._process.stdout
         os.set_blocking(self._in.fileno(), False)
         os.set_blocking(self._out.fileno(), False)
-        self.idle_since = time.monotonic()
 
     @property
     def pid(self) -> int:
@@ -67,7 +65,11 @@ class Child:
             raise ChildLost("the decoder sent nonsense") from None
 
     def kill(self) -> None:
-        """End the process now, and reap it."""
+        """End the process now."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End the process and reap it."""
         self._process.kill()
         self._process.wait()
         self._in.close()

@@ -2,13 +2,15 @@
 
 Every message is a tag of one byte, a length of four bytes and that many bytes. Numbers are little-endian. Source
 positions are samples at the recording's own rate, counted from its start; those of results are samples at 16 kHz.
-This module is imported by the children: it draws in nothing beyond the standard library.
+This module is imported by the children: it draws in nothing heavy.
 """
 
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple, Protocol
+
+from longscribe.core.limits import SAMPLE_RATE
 
 FRAME = struct.Struct("<BI")
 MAX_PAYLOAD = 16 * 2**20
@@ -61,6 +63,11 @@ REFUSED_ARGUMENTS = struct.Struct("<Bq")  # `Refusal`, the offending number
 RESULT_ARGUMENTS = struct.Struct("<QI")  # samples heard, number of losses
 LOSS = struct.Struct("<qqB")  # start, end, `Loss`
 _FORMAT = struct.Struct("<IBBI")
+
+
+def at_16k(position: int, rate: int) -> int:
+    """Return a position in samples at ``rate`` as the nearest one at 16 kHz."""
+    return (position * SAMPLE_RATE + rate // 2) // rate
 
 
 class Pipe(Protocol):

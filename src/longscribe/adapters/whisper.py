@@ -1,6 +1,6 @@
 """Whisper on CTranslate2, in batches: the `Recogniser` port.
 
-One call of `WhisperRecogniser.recognise` takes this way::
+One call of `Whisper.recognise` takes this way::
 
     encode ─▶ detect the language ─▶ decode greedily, as one batch ─▶ guards ─▶ align the words
                                                                         └─▶ again, alone: beam, then temperatures
@@ -24,11 +24,11 @@ import numpy.typing as npt
 import tokenizers
 from faster_whisper.feature_extractor import FeatureExtractor
 
-from longscribe.adapters.hardware import Hardware
+from longscribe.adapters.hardware import choose
 from longscribe.adapters.words import Speller
 from longscribe.core import guards
 from longscribe.core.guards import Attempt
-from longscribe.core.limits import SAMPLE_RATE, WINDOW
+from longscribe.core.limits import WINDOW
 from longscribe.errors import BadInput, Transient
 from longscribe.messages import Guard, WindowResult, Word
 from longscribe.ports import Samples, WindowAudio
@@ -38,6 +38,10 @@ Encoded = npt.NDArray[np.float32]
 
 CONTEXT = 448
 """Tokens the decoder can hold, prompt included (Whisper's ``n_text_ctx``)."""
+
+USUAL_TOKENS = CONTEXT // 2
+"""What Whisper decodes at most (openai/whisper: ``sample_len``). The beam may use all there is: speech as dense as
+that exists in languages with several tokens a character."""
 
 PROMPT_BUDGET = CONTEXT // 2 - 1
 """Tokens of vocabulary (Whisper bounds its ``initial_prompt`` the same way)."""
@@ -63,11 +67,15 @@ class _Language:
     probability: float
 
 
-class WhisperRecogniser:
+class Whisper:
     """A Whisper model, loaded; see `Recogniser`. Thread-safe."""
 
-    def __init__(self, path: Path, model: str, hardware: Hardware) -> None:
-        """Load the CTranslate2 model in directory ``path``; ``model`` is the name it goes by in provenance."""
+    def __init__(self, path: Path, model: str, compute_type: str = "auto", device: str = "auto") -> None:
+        """Load the CTranslate2 model in directory ``path``; ``model`` is the name it goes by in provenance.
+
+        Raises `BadInput` for what this machine cannot do.
+        """
+        hardware = choose(compute_type, device)
         self.model = model
         self.device = hardware.device
         self.lanes = hardware.lanes
@@ -204,7 +212,7 @@ class WhisperRecogniser:
             # The vocabulary came back, so the proof is a decoding that was never told it.
             vocabulary = () if Guard.PROMPT_ECHO in tried[0][1] else window.vocabulary
             prompt = self._prompt(language, vocabulary)
-            beam = self._generate(self._whisper, encoded, [prompt], beam_size=guards.BEAM)[0]
+            beam = self._generate(self._whisper, encoded, [prompt], most=CONTEXT, beam_size=guards.BEAM)[0]
             tried.append((beam, guards.verdict(beam, vocabulary)))
             if tried[-1][1]:
                 tried += self._sample(encoded, prompt, window.seed, lambda it: guards.verdict(it, vocabulary))
@@ -242,15 +250,16 @@ class WhisperRecogniser:
         encoded: Encoded,
         prompts: list[list[int]],
         temperature: float = 0.0,
+        most: int = USUAL_TOKENS,
         **options: int,
     ) -> list[Attempt]:
-        """Decode windows whose prompts are equally long."""
+        """Decode windows whose prompts are equally long to at most ``most`` tokens."""
         length = len(prompts[0])
-        room = CONTEXT - length
+        room = min(most, CONTEXT - length)
         results = whisper.generate(
             ctranslate2.StorageView.from_array(encoded),
             prompts,
-            # CTranslate2 would stop at half of this, and counts the prompt's tokens but for the last.
+            # CTranslate2 stops at half of this, and at all of it counting the prompt's tokens but for the last.
             max_length=max(2 * room, room + length - 1),
             return_scores=True,
             return_no_speech_prob=True,
@@ -298,7 +307,8 @@ class WhisperRecogniser:
         return tokens
 
     def _id(self, token: str) -> int:
-        found: int = self._tokenizer.token_to_id(token)
+        found = self._tokenizer.token_to_id(token)
+        assert found is not None  # noqa: S101 -- every Whisper tokenizer has it, languages are checked before
         return found
 
     def _not_text(self) -> list[int]:

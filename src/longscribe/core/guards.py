@@ -16,7 +16,7 @@ from longscribe.messages import Guard
 from longscribe.ports import Samples
 
 LOG_PROBABILITY = -1.0
-"""A mean log probability below this is no decoding to keep (openai/whisper, ``transcribe``: ``logprob_threshold``)."""
+"""A lower mean log probability is no decoding to keep (openai/whisper, ``transcribe``: ``logprob_threshold``)."""
 
 COMPRESSION_RATIO = 2.4
 """A text that compresses better than this repeats itself (the same: ``compression_ratio_threshold``)."""
@@ -91,7 +91,7 @@ def speechless(attempt: Attempt, samples: Samples) -> bool:
     syllable, or hardly a word in all the time.
     """
     words = re.findall(r"\w+", attempt.text)
-    if not words:
+    if not words or not len(samples):
         return True
     if attempt.no_speech <= NO_SPEECH:
         return False

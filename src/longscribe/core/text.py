@@ -42,6 +42,8 @@ def unspaced(character: str) -> bool:
 
 def columns(text: str) -> int:
     """Return the width of ``text``: a full-width character counts two, any other one."""
+    if text.isascii():
+        return len(text)
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 

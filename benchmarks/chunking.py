@@ -1,0 +1,131 @@
+"""How fast the chunker cuts a long recording, and how much memory it and its decoders hold together.
+
+    python benchmarks/chunking.py [RECORDING…] [--json OUT.json]
+
+Without arguments it makes two recordings, of 6.8 and 13.6 hours (m4a, 44.1 kHz, stereo), in a temporary directory.
+The whole stage is measured: decode, detect, plan, encode, write, queue. Memory is summed over the process and its
+children (PSS: shared pages counted once), sampled ten times a second.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import longfile
+
+from longscribe import wiring
+from longscribe.adapters.media import AvMedia
+from longscribe.adapters.speech import WebRtcDetector
+from longscribe.core.settings import Settings
+from longscribe.messages import UploadEvent
+from longscribe.stages import chunker
+
+HOURS = (6.8, 13.6)
+
+
+class Memory(threading.Thread):
+    """Samples the memory of this process and its children."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Sample until stopped."""
+        while not self._over.wait(0.1):
+            self.peak = max(self.peak, sum(map(_pss, _family())))
+
+    def stop(self) -> float:
+        """Return the peak in MB."""
+        self._over.set()
+        self.join()
+        return self.peak / 1000
+
+
+def _family() -> list[int]:
+    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return [os.getpid(), *(int(pid) for file in children for pid in file.read_text().split())]
+
+
+def _pss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0  # it ended between the list and the look
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
+def measure(path: Path, home: Path) -> dict[str, Any]:
+    """Chunk one recording and return the figures."""
+    stores = wiring.local_stores(home)
+    workers = wiring.environment(os.environ).decode_workers
+    found = stores.blobs.stat(str(path.parent.resolve()), path.name)
+    memory = Memory()
+    memory.start()
+    began, cpu = time.monotonic(), os.times()
+    with ThreadPoolExecutor(chunker.DEPTH) as executor:
+        ports = chunker.ChunkerPorts(
+            blobs=stores.blobs,
+            queue=stores.queue,
+            jobs=stores.jobs,
+            media=AvMedia(workers),
+            detector=WebRtcDetector(),
+            clock=stores.clock,
+            executor=executor,
+            chunks_bucket=wiring.CHUNKS_BUCKET,
+            defaults=Settings(),
+        )
+        outcome = chunker.chunk(UploadEvent(found.ref, found.size, {}), ports)
+    took, after = time.monotonic() - began, os.times()
+    peak = memory.stop()
+    (job,) = stores.jobs.jobs()
+    first = stores.jobs.chunk(job.job_id, 0).updated - job.created
+    stores.close()
+    if outcome is not chunker.Chunked.SEALED or job.seal is None:
+        raise SystemExit(f"The recording was not chunked: {job.reason}")
+    return {
+        "recording": path.name,
+        "hours": round(job.seal.samples / 16_000 / 3600, 2),
+        "decode_workers": workers,
+        "cores": len(os.sched_getaffinity(0)),
+        "seconds": round(took, 1),
+        "processor_seconds": round(sum(after[:4]) - sum(cpu[:4]), 1),
+        "peak_memory_mb": round(peak),
+        "first_chunk_seconds": round(first, 2),
+        "chunks": job.seal.chunks,
+    }
+
+
+def main() -> None:
+    """Measure, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description="Time and memory of the chunker.")
+    parser.add_argument("recordings", nargs="*", type=Path)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        recordings = options.recordings
+        for hours in () if recordings else HOURS:
+            path = Path(directory) / f"long-{hours:g}h.m4a"
+            longfile.write(path, hours)
+            recordings = [*recordings, path]
+        rows = [measure(path, Path(directory) / f"home-{number}") for number, path in enumerate(recordings)]
+    print("| recording | hours | seconds | processor s | peak memory MB | first chunk s | chunks |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows:
+        print(
+            f"| {row['recording']} | {row['hours']} | {row['seconds']} | {row['processor_seconds']}"
+            f" | {row['peak_memory_mb']} | {row['first_chunk_seconds']} | {row['chunks']} |"
+        )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""The `Media` port on PyAV: untrusted recordings are decoded by bare child processes, our own chunks in-process."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from longscribe.adapters.media_pipeline import Pipeline, refusal
+from longscribe.adapters.media_wire import Refusal
+from longscribe.core.limits import (
+    GRID,
+    MAX_CHUNK_EXTENT,
+    MAX_DECODE_WORKERS,
+    MAX_RECORDING_BYTES,
+    MIN_DECODE_WORKERS,
+    SAMPLE_RATE,
+)
+from longscribe.errors import BadInput, OverLimit, Poison
+from longscribe.ports import Decoded, RangeReader, Samples
+
+COMPRESSION = "1"
+"""FLAC's second fastest level: 8 % larger than the default, twice as fast."""
+
+
+class AvMedia:
+    """Decodes with ``workers`` processes, 1 to 16, beside the one that takes the file apart.
+
+    The reader given to `decode` is called from several threads at once.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        if not MIN_DECODE_WORKERS <= workers <= MAX_DECODE_WORKERS:
+            raise OverLimit(
+                f"{workers} decoding processes are out of bounds; give {MIN_DECODE_WORKERS} to {MAX_DECODE_WORKERS}."
+            )
+        self._workers = workers
+
+    @contextmanager
+    def decode(self, read: RangeReader, size: int, start: int = 0) -> Iterator[Iterator[Decoded]]:
+        """Decode an object of ``size`` bytes from sample ``start`` on; see `longscribe.ports.Media`."""
+        if size <= 0:
+            raise BadInput("The recording is empty; upload it again.")
+        if size > MAX_RECORDING_BYTES:
+            raise OverLimit(f"The recording has {size:,} bytes; split it, at most {MAX_RECORDING_BYTES:,} are taken.")
+        if start % GRID:
+            raise ValueError(f"{start} is not a multiple of {GRID}")
+        pipeline = Pipeline(read, size, start // GRID, self._workers)
+        try:
+            yield _stretches(pipeline, start)
+        finally:
+            pipeline.close()
+
+    def encode(self, samples: Samples) -> bytes:
+        """Return ``samples`` as FLAC."""
+        blob = io.BytesIO()
+        with av.open(blob, "w", format="flac") as container:
+            stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+            stream.codec_context.options = {"compression_level": COMPRESSION}
+            if len(samples):
+                frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        return blob.getvalue()
+
+    def decode_chunk(self, data: bytes) -> Samples:
+        """Return the samples of a chunk that `encode` made. Raises `Poison` if it cannot be read."""
+        blocks: list[Samples] = []
+        total = 0
+        try:
+            with av.open(io.BytesIO(data), format="flac") as container:
+                for frame in container.decode(audio=0):
+                    if (frame.sample_rate, frame.layout.nb_channels, frame.format.name) != (SAMPLE_RATE, 1, "s16"):
+                        raise Poison("The chunk is not 16 kHz mono; run its job again.")
+                    blocks.append(frame.to_ndarray()[0])
+                    total += frame.samples
+                    if total > MAX_CHUNK_EXTENT:
+                        raise Poison("The chunk is longer than any chunk may be; run its job again.")
+        except (av.FFmpegError, IndexError, ValueError):
+            raise Poison("The chunk's audio cannot be read; run its job again.") from None
+        return np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
+
+
+def _stretches(pipeline: Pipeline, start: int) -> Iterator[Decoded]:
+    """Yield the ranges, but none before the first in which anything was heard: without one the input is bad."""
+    silent: list[Decoded] = []
+    heard = start > 0
+    for result in pipeline:
+        if not len(result.decoded.samples):
+            continue
+        heard = heard or result.heard > 0
+        silent.append(result.decoded)
+        if heard:
+            yield from silent
+            silent = []
+    if not heard:
+        raise refusal(Refusal.NOTHING_DECODES, 0)

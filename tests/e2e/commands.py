@@ -1,0 +1,42 @@
+"""Runs the command line in processes of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def real(*arguments: object) -> list[str]:
+    """The command as a person starts it."""
+    return [sys.executable, "-c", "from longscribe.cli import main; main()", *map(str, arguments)]
+
+
+def with_tones(log: Path, seconds: float, *arguments: object) -> list[str]:
+    """The command with stand-ins for what is slow or clever."""
+    return [sys.executable, "-m", "tests.e2e.driver", str(log), str(seconds), *map(str, arguments)]
+
+
+def start(command: list[str], **options: Any) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+
+
+def run(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def transcripts(out: Path, stem: str) -> dict[str, str]:
+    """What makes two transcripts the same: TXT, SRT, VTT, and the JSON without ``provenance`` and ``receipt``."""
+    written = {kind: (out / f"{stem}.{kind}").read_text(encoding="utf-8") for kind in ("txt", "srt", "vtt")}
+    document = json.loads((out / f"{stem}.json").read_text(encoding="utf-8"))
+    del document["provenance"], document["receipt"]
+    return {**written, "json": json.dumps(document)}
+
+
+def sentences(stderr: str) -> list[str]:
+    """The lines of an error message that are not empty."""
+    return [line for line in stderr.splitlines() if line.strip()]
