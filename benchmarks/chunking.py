@@ -1,6 +1,6 @@
 """How fast the chunker cuts a long recording, and how much memory it and its decoders hold together.
 
-    python benchmarks/chunking.py [RECORDING…] [--json OUT.json]
+    python -m benchmarks.chunking [RECORDING…] [--json OUT.json]
 
 Without arguments it makes two recordings, of 6.8 and 13.6 hours (m4a, 44.1 kHz, stereo), in a temporary directory.
 The whole stage is measured: decode, detect, plan, encode, write, queue. Memory is summed over the process and its
@@ -17,8 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import longfile
-
+from benchmarks import longfile
 from longscribe import wiring
 from longscribe.adapters.media import AvMedia
 from longscribe.adapters.speech import WebRtcDetector

@@ -1,9 +1,9 @@
 """Speed and word errors of the engine beside stock faster-whisper, on the same audio, model and cores.
 
-    python benchmarks/engine.py AUDIO [--rounds 3] [--model base] [--only ours,batched-8] [--out FILE.json]
+    python -m benchmarks.engine AUDIO [--rounds 3] [--model base] [--only ours,batched-8] [--out FILE.json]
 
-AUDIO is a 16 kHz file with its reference, a ``.json`` of the same name: ``segments`` with ``start``, ``end`` (seconds)
-and ``text``. Without it, the directory ``LONGSCRIBE_TEST_AUDIO`` must hold ``read-4min.flac``. Every way is run
+AUDIO is a 16 kHz file with its reference, a ``.json`` of the same name: ``segments`` with ``start``,
+``end`` (seconds) and ``text``. Without it, the directory ``LONGSCRIBE_TEST_AUDIO`` must hold ``read-4min.flac``. Every way is run
 ``--rounds`` times in turn, so that a slow minute of the machine hits all; models are loaded before. Times are from
 decoded samples to the text; ours include finding the speech and planning the windows, and word times, which the
 others are not asked for.
@@ -123,23 +123,27 @@ def main() -> None:
     text = " ".join(segment["text"] for segment in reference)
     ways = prepared(options.model, options.only)
     taken: dict[str, list[float]] = {name: [] for name in ways}
+    busy: dict[str, list[float]] = {name: [] for name in ways}
     said: dict[str, tuple[str, list[Word]]] = {}
     for _ in range(options.rounds):
         for name, run in ways.items():
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.process_time()
             said[name] = run(samples)
             taken[name].append(time.perf_counter() - began)
+            busy[name].append(time.process_time() - worked)
     seconds = len(samples) / SAMPLE_RATE
     rows = []
     for name, times in taken.items():
         errors = score(text, said[name][0])
         row: dict[str, Any] = {"name": name, "seconds": times, "speed": seconds / statistics.median(times)}
+        row |= {"processor_seconds": statistics.median(busy[name])}
         row |= {"wer": errors.rate, "wer_interval": [errors.low, errors.high], "words": errors.words}
         if said[name][1]:
             row["times"] = starts_and_ends(said[name][1], reference)
         rows.append(row)
         print(
-            f"{name:12} {row['speed']:6.1f} x real time   WER {errors}"
+            f"{name:12} {row['speed']:6.1f} x real time   {row['processor_seconds']:6.1f} s of processor"
+            f"   WER {errors}"
             f"   S {errors.substitutions} D {errors.deletions} I {errors.insertions}   {row.get('times', '')}"
         )
     if options.out:

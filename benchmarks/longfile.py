@@ -1,6 +1,6 @@
 """Make a long recording quickly: ten minutes of made speech, encoded once, its packets repeated for hours.
 
-Run it as ``python benchmarks/longfile.py DIRECTORY [--hours 6.8] [--formats m4a,mp3,flac,wav,opus]``.
+Run it as ``python -m benchmarks.longfile DIRECTORY [--hours 6.8] [--formats m4a,mp3,flac,wav,opus]``.
 The same arguments give the same audio. It prints the files it wrote.
 """
 

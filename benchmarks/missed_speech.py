@@ -1,6 +1,6 @@
 """How much speech the detector and the planner lose, how much silence they keep, and how full the windows are.
 
-    python benchmarks/missed_speech.py RECORDING.flac… [--json OUT.json] [--chunk-seconds 56]
+    python -m benchmarks.missed_speech RECORDING.flac… [--json OUT.json] [--chunk-seconds 56]
 
 Beside each recording lies a ``.json`` with its ``segments`` (start and end in seconds). Without arguments: all such
 pairs in the directory that LONGSCRIBE_TEST_AUDIO names. Each is measured clean, 30 dB too low, and with seeded pink

@@ -1,0 +1,1 @@
+"""Every figure that the README and the docs quote, one command each."""

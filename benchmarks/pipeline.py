@@ -1,0 +1,144 @@
+"""The whole of `longscribe transcribe`, from file to files, beside stock faster-whisper: speed and word errors.
+
+    python -m benchmarks.pipeline speed    [RECORDING.flac] [--rounds 3] [--json OUT.json]
+    python -m benchmarks.pipeline accuracy [RECORDING.flac] [--json OUT.json]
+
+The recording is 16 kHz mono with its reference beside it (``.json`` with ``segments``: start, end, text); without
+one, ``read-25min.flac`` in the directory that LONGSCRIBE_TEST_AUDIO names.
+
+- *speed*: ours is the whole process, started afresh; theirs begin with decoded samples and a loaded model. All are
+  run in turn, ``--rounds`` times; medians count.
+- *accuracy*: plain `WhisperModel.transcribe` and ours with chunks of several lengths, on the recording as it is and
+  with seeded pink noise 10 dB below its speech; the interval is a bootstrap over stretches of 100 words.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.engine import BATCHES, LANGUAGE, prepared
+from benchmarks.missed_speech import read, truth, variants
+from benchmarks.scoring import score
+from longscribe.core.limits import SAMPLE_RATE
+from longscribe.core.settings import Settings
+
+LENGTHS = (28.0, 45.0, Settings().chunk_seconds)
+
+
+def ours(path: Path, chunk_seconds: float = Settings().chunk_seconds) -> tuple[str, float]:
+    """Run the command on ``path``; return the text and the seconds the whole process took."""
+    command = Path(sys.executable).with_name("longscribe")
+    with tempfile.TemporaryDirectory() as out:
+        began = time.perf_counter()
+        subprocess.run(
+            [
+                *(command, "transcribe", path, "--out", out, "--language", LANGUAGE),
+                *("--chunk-length", str(chunk_seconds)),
+            ],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+        took = time.perf_counter() - began
+        return (Path(out) / f"{path.stem}.txt").read_text(encoding="utf-8"), took
+
+
+def measured(name: str, times: list[float], seconds: float, reference: str, text: str) -> dict[str, Any]:
+    """Return one row of figures, printed too."""
+    errors = score(reference, text)
+    row = {
+        "name": name,
+        "seconds": [round(took, 2) for took in times],
+        "speed": round(seconds / statistics.median(times), 2),
+        "wer": round(errors.rate, 5),
+        "wer_interval": [round(errors.low, 5), round(errors.high, 5)],
+        "words": errors.words,
+    }
+    print(f"{name:28} {row['speed']:6.1f} × real time   WER {errors}", flush=True)
+    return row
+
+
+def speed(path: Path, reference: str, rounds: int) -> list[dict[str, Any]]:
+    """Run every way in turn and return the rows."""
+    samples = read(path)
+    names = ["transcribe", *(f"batched-{size}" for size in BATCHES)]
+    ways: dict[str, Callable[[], tuple[str, float]]] = {"longscribe": lambda: ours(path)}
+    for name, run in prepared("base", ",".join(names)).items():
+        ways[name] = lambda run=run: _timed(run, samples)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    said: dict[str, str] = {}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            said[name], took = way()
+            times[name].append(took)
+    return [measured(name, times[name], len(samples) / SAMPLE_RATE, reference, said[name]) for name in ways]
+
+
+def _timed(run: Callable[[Any], tuple[str, Any]], samples: np.ndarray) -> tuple[str, float]:
+    began = time.perf_counter()
+    text, _ = run(samples)
+    return text, time.perf_counter() - began
+
+
+def accuracy(path: Path, segments: list[dict[str, Any]], reference: str) -> list[dict[str, Any]]:
+    """Return the rows of each variant of the recording and each chunk length."""
+    samples = read(path)
+    plain = prepared("base", "transcribe")["transcribe"]
+    rows = []
+    for variant, audio in variants(samples, truth(samples, segments)):
+        if "low" in variant:
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / "recording.wav"
+            _write(file, audio)
+            text, took = _timed(plain, audio)
+            seconds = len(audio) / SAMPLE_RATE
+            rows.append(measured(f"{variant}: transcribe", [took], seconds, reference, text))
+            for length in LENGTHS:
+                text, took = ours(file, length)
+                name = f"{variant}: chunks of {length:g} s"
+                rows.append(measured(name, [took], seconds, reference, text))
+    return rows
+
+
+def _write(path: Path, samples: np.ndarray) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(samples.astype("<i2").tobytes())
+
+
+def main() -> None:
+    """Measure, print, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("speed", "accuracy"))
+    directory = Path(os.environ.get("LONGSCRIBE_TEST_AUDIO", "."))
+    parser.add_argument("recording", nargs="?", type=Path, default=directory / "read-25min.flac")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    path: Path = options.recording.resolve()
+    segments = json.loads(path.with_suffix(".json").read_text())["segments"]
+    reference = " ".join(segment["text"] for segment in segments)
+    if options.what == "speed":
+        rows = speed(path, reference, options.rounds)
+    else:
+        rows = accuracy(path, segments, reference)
+    if options.json:
+        figures = {"recording": path.name, "cores": len(os.sched_getaffinity(0)), "rows": rows}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
