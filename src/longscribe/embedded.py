@@ -80,7 +80,10 @@ class Embedded:
         job_id = ids.job_id(recording.bucket, recording.name, recording.generation)
         if afresh or not self._goes_on(job_id):
             self.forget(job_id)
-        self._events.append(UploadEvent(recording, found.size, {}))
+        event = UploadEvent(recording, found.size, {})
+        # Whoever watches must find the job, though other recordings may be cut first.
+        chunker.open_job(event, self._settings, self.jobs, self._stores.clock)
+        self._events.append(event)
         return job_id
 
     def _goes_on(self, job_id: str) -> bool:

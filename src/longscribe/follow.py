@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from longscribe.core import voting
+from longscribe.core.cutting import OVERLAP
 from longscribe.core.merging import Merger
 from longscribe.core.progress import Progress, progress
 from longscribe.core.segmenting import Segmenter
@@ -37,11 +38,12 @@ class Follower:
         chunks = list(self._jobs.chunks(self._job_id, self._passed.known))
         final = self._final(job, chunks)
         words = [word for chunk in chunks[:final] for word in self._merger.feed(chunk)]
-        segments = self._segmenter.feed(words, upto=0)
+        self._passed = _add(self._passed, progress(chunks[:final], None))
+        # Behind a cut through speech the next chunk may begin with words this much before its own start.
+        segments = self._segmenter.feed(words, upto=self._passed.known_samples - OVERLAP)
         if job.state in (JobState.COMPLETE, JobState.PARTIAL) and not self._finished:
             self._finished = True
             segments += self._segmenter.feed(self._merger.finish(), upto=0) + self._segmenter.finish()
-        self._passed = _add(self._passed, progress(chunks[:final], None))
         ahead = _add(self._passed, progress(chunks[final:], None))
         return View(job, _whole(ahead, job), segments)
 

@@ -6,12 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from longscribe import wiring
+from longscribe.ports import Media
+from tests.standins import LevelDetector, PcmMedia, ToneRecogniser
+
 ROOT = Path(__file__).parents[2]
 
 
-def real(*arguments: object) -> list[str]:
-    """The command as a person starts it."""
-    return [sys.executable, "-c", "from longscribe.cli import main; main()", *map(str, arguments)]
+def tone_machine(recogniser: ToneRecogniser | None = None, media: Media | None = None) -> wiring.Machine:
+    """A machine whose recordings are plain samples, unless another way to decode is given."""
+    return wiring.Machine(media or PcmMedia(), LevelDetector(), lambda: recogniser or ToneRecogniser())
 
 
 def with_tones(log: Path, seconds: float, *arguments: object) -> list[str]:

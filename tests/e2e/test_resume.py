@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from longscribe.adapters.local.jobs import SqliteJobs
+from longscribe.core.settings import Settings
 from longscribe.documents import ChunkState
-from tests.e2e.commands import run, start, transcripts, with_tones
+from longscribe.embedded import Embedded
+from tests.e2e.commands import run, sentences, start, tone_machine, transcripts, with_tones
 from tests.standins import SystemClock, spoken, words
 
 COUNT = 200
@@ -70,10 +72,9 @@ def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") ->
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_random_moments(talk: Path, whole: dict[str, str], tmp_path: Path, seed: int) -> None:
+def test_killed_at_random_moments(talk: Path, whole: dict[str, str], tmp_path: Path) -> None:
     log = tmp_path / "log"
-    moments = random.Random(seed)
+    moments = random.Random(3)
     kept: list[tuple[int, set[str]]] = []
     kills = 0
     for _ in range(6):
@@ -184,14 +185,11 @@ def test_no_window_is_heard_twice_without_need(talk: Path, tmp_path: Path) -> No
     assert sorted(heard(log)) == sorted(set(heard(log)))
 
 
-def test_two_processes_do_not_share_a_directory(talk: Path, whole: dict[str, str], tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    first = start(command(talk, tmp_path, log, 0.3))
-    wait_for(lambda: len(heard(log)) >= 1, first)
-    second = run(command(talk, tmp_path, log))
+def test_two_processes_do_not_share_a_directory(talk: Path, tmp_path: Path) -> None:
+    with Embedded(tmp_path / ".longscribe", Settings(), tone_machine()):
+        second = run(command(talk, tmp_path, tmp_path / "log"))
     assert second.returncode == 1
-    assert "Another longscribe is at work in" in second.stderr
-    assert "Traceback" not in second.stderr
-    _, stderr = first.communicate(timeout=60)
-    assert first.returncode == 0, stderr
-    assert transcripts(tmp_path, "talk") == whole
+    (sentence,) = sentences(second.stderr)
+    assert "Another longscribe is at work in" in sentence
+    assert not (tmp_path / "talk.txt").exists()
+    assert run(command(talk, tmp_path, tmp_path / "log", 0.0)).returncode == 0

@@ -94,6 +94,10 @@ class TestPlaces:
         chunks, _, _ = plan(track((23, -20), (0.2, None), (40, -20)), 28)
         assert chunks[0].windows[0].spans == (Span(0, at(23.1)),)
 
+    def test_a_pause_too_far_away_is_not_worth_an_empty_window(self) -> None:
+        chunks, _, _ = plan(track((10, -20), (0.3, None), (60, -20)), 28)
+        assert chunks[0].windows[0].samples == at(28)
+
     def test_speech_without_a_pause_is_cut_where_it_is_quietest_and_overlaps(self) -> None:
         chunks, _, _ = plan(track((25.5, -20), (0.1, -40), (40, -20)), 28)
         first, second = chunks[0].windows[0], chunks[1].windows[0]
@@ -170,9 +174,20 @@ class TestLongSilence:
             assert MAX_CHUNK_EXTENT - at(60) <= extent <= MAX_CHUNK_EXTENT
 
     def test_speech_at_the_end_of_the_extent_is_cut(self) -> None:
-        chunks, _, _ = plan(track((2, -20), (595, None), (60, -20)), 300)
-        assert chunks[0].end <= MAX_CHUNK_EXTENT
-        assert sum(chunk.speech for chunk in chunks) == at(62.4)
+        frames = track((20, -20), (568, None), (60, -20), (3, None))
+        chunks, silences, _ = plan(frames, 300)
+        assert chunks[0].windows[-1].spans[-1].end == MAX_CHUNK_EXTENT == chunks[0].end + OVERLAP
+        assert sum(chunk.speech for chunk in chunks) == at(20.2 + 60.4)
+        assert silences == (Silence(at(648.2), at(651), -60.0),)
+
+    def test_a_cut_at_the_extent_needs_no_more_than_its_context(self) -> None:
+        frames = track((20, -20), (568, None), (10, -20), (0.1, -30), (50, -20))
+        chunks, _, _ = plan(frames, 300)
+        assert at(598) <= chunks[0].end <= at(598.1)
+        planner = Planner(300)
+        heard = (MAX_CHUNK_EXTENT - OVERLAP + CONTEXT) // FRAME
+        begun = planner.feed(Frames(0, frames.speech[:heard], frames.level[:heard]))
+        assert begun == chunks[:1]
 
 
 class TestFeeding:

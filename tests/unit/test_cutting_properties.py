@@ -85,7 +85,7 @@ def recordings(draw: st.DrawFn) -> Recording:
     return Recording(Frames(0, heard, level), tuple(missing), end)
 
 
-lengths = st.sampled_from([10.0, 28.0, 30.0, 31.0, 45.0, 56.0, 60.0, 300.0])
+lengths = st.sampled_from([10.0, 28.0, 30.0, 31.0, 45.0, 56.0, 60.0, 71.0, 160.0, 300.0])
 
 
 def regions(recording: Recording) -> np.ndarray:
@@ -161,8 +161,11 @@ def test_windows_keep_their_bounds(recording: Recording, seconds: float) -> None
     for chunk in chunks:
         assert len(chunk.windows) <= math.ceil(seconds / 30)
         assert sum(window.samples for window in chunk.windows) <= seconds * SAMPLE_RATE
-        assert chunk.end - chunk.windows[0].spans[0].start <= limits.MAX_CHUNK_EXTENT
+        first, last = chunk.windows[0].spans[0], chunk.windows[-1].spans[-1]
+        assert max(chunk.end, last.end) - first.start <= limits.MAX_CHUNK_EXTENT
     for window in windows:
+        assert window.spans[0].start >= 0
+        assert window.spans[-1].end <= recording.end
         assert 0 < window.samples <= limits.WINDOW
         assert window.start - window.spans[0].start <= OVERLAP
         assert window.spans[-1].end - window.end <= OVERLAP

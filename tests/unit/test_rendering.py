@@ -188,6 +188,23 @@ def test_full_width_lines_are_half_as_long():
     assert "".join(lines) == made.text
 
 
+def test_a_sentence_without_a_better_place_breaks_in_the_middle():
+    cues = srt_cues(render(transcript(even(" ".join(["word"] * 24))), "srt"))
+    assert [len(text.split()) for *_, text in cues] == [12, 12]
+
+
+def test_words_without_spaces_between_may_stand_on_two_lines():
+    words = [(n * 300, n * 300 + 300, "こんにちは") for n in range(5)]
+    ((*_, text),) = srt_cues(render(transcript(words, language="ja"), "srt"))
+    assert sorted(map(len, text.split("\n"))) == [10, 15]
+
+
+def test_times_that_are_said_are_no_cue_to_a_lenient_reader():
+    data = render(transcript([(0, 900, " 00:01.000"), (900, 1_800, " 00:02.000")]), "vtt")
+    assert len(pysubs2.SSAFile.from_string(data.decode(), format_="vtt")) == 1
+    assert vtt_cues(data)[0][2] == "00:01.000 00:02.000"
+
+
 def test_parts_of_words_stay_on_one_line():
     words = [(n * 300, n * 300 + 300, part) for n, part in enumerate([" twenty", "-first", " don", "'t"] * 8)]
     for *_, text in srt_cues(render(transcript(words), "srt")):

@@ -128,6 +128,7 @@ def test_segments_hold_every_word_once_within_bounds(drawn):
 def test_the_frontier_closes_a_segment_that_no_word_can_continue():
     segmenter = Segmenter()
     assert segmenter.feed(said("one two"), upto=S) == []
+    assert segmenter.feed([], upto=3 * S - 1) == []
     (segment,) = segmenter.feed([], upto=3 * S)
     assert segment.text == "one two"
 

@@ -168,6 +168,11 @@ class TestWebRtc:
         assert verdicts[:395].mean() < 0.05
         assert verdicts[950:].mean() < 0.05
 
+    def test_it_hears_faint_speech_too(self) -> None:
+        samples = np.concatenate([floor(4), voiced(5), floor(4, seed=9)])
+        faint = np.rint(samples * 10 ** (-34 / 20)).astype(np.int16)
+        assert self.detector.detect(faint, 0)[405:895].mean() > 0.99
+
     def test_digital_silence_is_silence(self) -> None:
         assert not self.detector.detect(np.zeros(SAMPLE_RATE, np.int16), 0).any()
 
@@ -175,6 +180,13 @@ class TestWebRtc:
     @pytest.mark.parametrize("lead", [0, 1, 481, 3 * FRAME])
     def test_a_verdict_for_each_whole_frame(self, count: int, lead: int) -> None:
         assert len(self.detector.detect(np.zeros(lead + count, np.int16), lead)) == count // FRAME
+
+    @pytest.mark.parametrize("odd", [1, 160, 479])
+    def test_blocks_begin_at_the_end_of_the_lead(self, odd: int) -> None:
+        samples = np.concatenate([floor(1), voiced(2), floor(1)])
+        lead = 10 * 3 * FRAME
+        expected = self.detector.detect(samples[odd:], lead)
+        assert (self.detector.detect(samples, lead + odd) == expected).all()
 
     def test_it_remembers_nothing(self) -> None:
         samples = np.concatenate([voiced(2), floor(2)])

@@ -75,8 +75,9 @@ def open_decoder(source: SourceFormat) -> "av.AudioCodecContext":
     decoder.sample_rate = source.rate
     decoder.layout = source.layout
     decoder.thread_count = 1
-    # A frame longer than a range is a bomb, not a frame.
-    decoder.options = {"max_samples": str(MAX_CHANNELS * 2 * GRID)}
+    # With the time base, a decoder that drops its priming moves the timestamp along. A frame longer than a range is
+    # a bomb, not a frame.
+    decoder.options = {"pkt_timebase": f"1/{source.rate}", "max_samples": str(MAX_CHANNELS * 2 * GRID)}
     return decoder
 
 

@@ -25,7 +25,7 @@ class Child:
             [sys.executable, "-P", "-m", "longscribe.adapters.media_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None,
+            stderr=subprocess.DEVNULL,
             env=environment,
             cwd="/",
             bufsize=0,

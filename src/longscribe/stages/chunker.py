@@ -54,7 +54,7 @@ def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
     Bad input fails the job with its one sentence. `Transient` and `Gone` errors pass through: the event is to be
     delivered again. When this returns, nothing is left running or unconfirmed.
     """
-    job = _open_job(event, ports)
+    job = open_job(event, ports.defaults, ports.jobs, ports.clock)
     if job.state is not JobState.CHUNKING:
         return Chunked.REFUSED if job.state is JobState.FAILED else Chunked.KNOWN
     writer = _Writer(job, ports)
@@ -70,12 +70,12 @@ def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
     return Chunked.SEALED
 
 
-def _open_job(event: UploadEvent, ports: ChunkerPorts) -> Job:
+def open_job(event: UploadEvent, defaults: Settings, jobs: Jobs, clock: Clock) -> Job:
     """Return the recording's job: the stored one, or a new one, failed if its settings cannot be honoured."""
-    recording, now = event.recording, ports.clock.now()
-    state, reason, settings = JobState.CHUNKING, None, ports.defaults
+    recording, now = event.recording, clock.now()
+    state, reason, settings = JobState.CHUNKING, None, defaults
     try:
-        settings = from_metadata(event.metadata, ports.defaults)
+        settings = from_metadata(event.metadata, defaults)
         if event.size > limits.MAX_RECORDING_BYTES:
             raise OverLimit(
                 f"The recording has {event.size:,} bytes, over the limit of {limits.MAX_RECORDING_BYTES:,};"
@@ -83,7 +83,7 @@ def _open_job(event: UploadEvent, ports: ChunkerPorts) -> Job:
             )
     except BadInput as error:
         state, reason = JobState.FAILED, str(error)
-    return ports.jobs.create_job(
+    return jobs.create_job(
         Job(
             job_id=ids.job_id(recording.bucket, recording.name, recording.generation),
             recording=recording,

@@ -1,0 +1,55 @@
+"""What the end-to-end tests share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from longscribe import cli, wiring
+from tests.e2e.commands import tone_machine
+from tests.standins import ToneRecogniser
+
+
+@dataclass
+class Finished:
+    """What a command said and returned."""
+
+    code: int
+    stderr: str
+    stdout: str
+
+
+Command = Callable[..., Finished]
+
+
+@pytest.fixture
+def recogniser() -> ToneRecogniser:
+    return ToneRecogniser()
+
+
+@pytest.fixture
+def tones(monkeypatch: pytest.MonkeyPatch, recogniser: ToneRecogniser) -> None:
+    """Recordings are plain samples, and are heard by the stand-in."""
+    monkeypatch.setattr(wiring, "machine", lambda *_: tone_machine(recogniser))
+
+
+@pytest.fixture
+def longscribe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line, in this process."""
+
+    def run(*arguments: object) -> Finished:
+        monkeypatch.setattr("sys.argv", ["longscribe", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Finished(int(ended.value.code or 0), said.err, said.out)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where models are put together, once for all tests."""
+    return tmp_path_factory.mktemp("models")
