@@ -3,10 +3,11 @@
     python -m benchmarks.engine AUDIO [--rounds 3] [--model base] [--only ours,batched-8] [--out FILE.json]
 
 AUDIO is a 16 kHz file with its reference, a ``.json`` of the same name: ``segments`` with ``start``,
-``end`` (seconds) and ``text``. Without it, the directory ``LONGSCRIBE_TEST_AUDIO`` must hold ``read-4min.flac``. Every way is run
-``--rounds`` times in turn, so that a slow minute of the machine hits all; models are loaded before. Times are from
-decoded samples to the text; ours include finding the speech and planning the windows, and word times, which the
-others are not asked for.
+``end`` (seconds) and ``text``. Without it, the directory ``LONGSCRIBE_TEST_AUDIO`` must
+hold ``read-4min.flac``. Every way is run ``--rounds`` times in turn, so that a slow minute of the machine hits all;
+models are loaded before. Times are from decoded samples to the text; ours include finding the speech, planning the
+windows, and word times, which the others are not asked for. On a machine with other work, compare the processor
+seconds.
 """
 
 import argparse

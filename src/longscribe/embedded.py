@@ -44,8 +44,12 @@ class Embedded:
         self._settings = settings
         self._machine = machine
         self._lock = _lock(home)
-        self._stores = wiring.local_stores(home)
-        self._stores.queue.void_leases()
+        try:
+            self._stores = wiring.local_stores(home)
+            self._stores.queue.void_leases()
+        except BaseException:
+            os.close(self._lock)
+            raise
         self.jobs = self._stores.jobs
         self.blobs: Blobs = self._stores.blobs
         self._queue: Queue = self._stores.queue

@@ -1,8 +1,9 @@
 """The pull loop around the worker stage: leases in, batches of windows to the model's lanes, results out.
 
 Every lane takes windows from one pool that all held chunks share, so a lane never waits for another chunk's end,
-and fetching goes on while the model works. A chunk that was delivered before is a suspect: it may have killed whoever
-held it, and a lease counts as an attempt. So it runs alone, when the others are done, and nothing is leased beside it.
+and fetching goes on while the model works. A chunk that was delivered before is a suspect: it may have killed
+whoever held it, and a lease counts as an attempt. So it runs alone, when the others are done, and nothing is leased
+beside it.
 
 What becomes of a message on each path:
 

@@ -52,10 +52,12 @@ def watch(work: Embedded, jobs: Mapping[str, Path], out: Path) -> list[Outcome]:
     with bars:
         watched = [_Watched(work, job_id, path, bars) for job_id, path in jobs.items()]
         outcomes: dict[_Watched, Outcome] = {}
-        while len(outcomes) < len(watched):
+        while True:
             for each in watched:
                 if each not in outcomes and each.look():
                     outcomes[each] = each.finish(out, console)
+            if len(outcomes) == len(watched):
+                break
             work.check()
             time.sleep(POLL_SECONDS)
     for problem in dict.fromkeys(work.problems):

@@ -24,9 +24,7 @@ def with_tones(log: Path, seconds: float, *arguments: object) -> list[str]:
 
 
 def start(command: list[str], **options: Any) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def run(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":

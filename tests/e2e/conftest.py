@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from longscribe import cli, wiring
+from longscribe import cli, watching, wiring
 from tests.e2e.commands import tone_machine
 from tests.standins import ToneRecogniser
 
@@ -37,6 +37,7 @@ def tones(monkeypatch: pytest.MonkeyPatch, recogniser: ToneRecogniser) -> None:
 @pytest.fixture
 def longscribe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """The command line, in this process."""
+    monkeypatch.setattr(watching, "POLL_SECONDS", 0.02)
 
     def run(*arguments: object) -> Finished:
         monkeypatch.setattr("sys.argv", ["longscribe", *map(str, arguments)])

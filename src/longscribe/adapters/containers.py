@@ -6,6 +6,10 @@ MAX_BOXES = 4096
 """Boxes looked at before giving up: fragments of a day of one-minute fragments, twice."""
 
 
+_PLACEHOLDERS = (0x7FFF, 0xFFFF)
+"""What writers who cannot seek back put for the size, without its lower half: sox and FFmpeg among them."""
+
+
 class File(Protocol):
     """A seekable file of known size."""
 
@@ -29,7 +33,7 @@ def claimed_size(file: File) -> int:
     head = file.read(64)
     if head[:4] in (b"RIFF", b"RIFX", b"FORM"):
         size = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
-        return 0 if size == 0xFFFF_FFFF else size + 8
+        return 0 if size >> 16 in _PLACEHOLDERS else size + 8
     if head[:4] == b"RF64":
         return int.from_bytes(head[20:28], "little") + 8
     if head[:4] == b"\x1a\x45\xdf\xa3":
@@ -37,6 +41,21 @@ def claimed_size(file: File) -> int:
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
         return _boxes(file)
     return 0
+
+
+def ogg_is_cut(file: File) -> bool:
+    """Return whether an Ogg file lacks its last page: one that is whole and marked as the end (RFC 3533, 6)."""
+    tail = min(file.size, 2 * 65_307)  # twice the longest page
+    file.seek(file.size - tail)
+    data = b""
+    while part := file.read(tail - len(data)):
+        data += part
+    at = data.rfind(b"OggS")
+    if at < 0 or len(data) < at + 27:
+        return True
+    segments = data[at + 27 : at + 27 + data[at + 26]]
+    whole = len(data) >= at + 27 + data[at + 26] + sum(segments)
+    return not (whole and data[at + 5] & 4)
 
 
 def _matroska(head: bytes) -> int:

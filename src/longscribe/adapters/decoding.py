@@ -1,17 +1,19 @@
 """Decode the packets of one range to 16 kHz mono: runs in a child.
 
-A range is decoded by itself: a fresh decoder is fed from `demuxing.PREROLL_SECONDS` before the range on, and what it
-gives before the range's start is dropped. So the samples depend on the file alone, not on who decodes what. Each
-unbroken run of frames is resampled in one go, from a position that is a whole number of samples at both rates; so the
-resampler's phase, too, is the recording's.
+A range is decoded by itself: a fresh decoder is fed from `demuxing.PREROLL_SECONDS` before the range on, and what
+it gives before the range's start is dropped. So the samples depend on the file alone, not on who decodes what. Each
+unbroken run of frames is resampled in one go, from a position that is a whole number of samples at both rates; so
+the resampler's phase, too, is the recording's.
 """
 
 from fractions import Fraction
 from importlib import import_module
 from math import gcd
+from typing import Any, cast
 
 import av
 import av.filter
+from av.audio.codeccontext import AudioCodecContext
 
 from longscribe.adapters.media_wire import (
     DONE_ARGUMENTS,
@@ -20,6 +22,7 @@ from longscribe.adapters.media_wire import (
     RESULT_ARGUMENTS,
     Loss,
     PacketRecord,
+    Payload,
     Pipe,
     SourceFormat,
     Tag,
@@ -38,7 +41,7 @@ SHORTEST_ISLAND = SAMPLE_RATE // 10
 _SAMPLE_BYTES = 2
 
 
-def serve(pipe: Pipe, tag: Tag, payload: bytes) -> None:
+def serve(pipe: Pipe, tag: Tag, payload: Payload) -> None:
     """Decode range after range, beginning with this message, until the parent is gone."""
     source: SourceFormat | None = None
     decoder: RangeDecoder | None = None
@@ -68,9 +71,11 @@ def _answer(pipe: Pipe, decoder: "RangeDecoder", end: int, found: int, loss: Los
         pipe.send(Tag.RESULT, head, losses, audio[: (end - decoder.start) * _SAMPLE_BYTES])
 
 
-def open_decoder(source: SourceFormat) -> "av.AudioCodecContext":
+def open_decoder(source: SourceFormat) -> AudioCodecContext:
     """Return a fresh decoder for the stream, single-threaded."""
-    decoder = av.AudioCodecContext.create(source.codec, "r")
+    decoder = av.CodecContext.create(source.codec, "r")
+    if not isinstance(decoder, AudioCodecContext):
+        raise TypeError(source.codec)
     decoder.extradata = source.extradata or None
     decoder.sample_rate = source.rate
     decoder.layout = source.layout
@@ -81,9 +86,9 @@ def open_decoder(source: SourceFormat) -> "av.AudioCodecContext":
     return decoder
 
 
-def packet_of(data: memoryview, start: int, rate: int) -> av.Packet:
+def packet_of(data: memoryview, start: int, rate: int) -> "av.Packet[Any]":
     """Return a packet that owns its bytes, padded as FFmpeg's readers need them."""
-    packet = av.Packet(len(data))
+    packet: av.Packet[Any] = av.Packet(len(data))
     packet.update(bytes(data))
     packet.pts = packet.dts = start
     packet.time_base = Fraction(1, rate)
@@ -91,7 +96,7 @@ def packet_of(data: memoryview, start: int, rate: int) -> av.Packet:
 
 
 class RangeDecoder:
-    """The samples and losses of one range. ``start`` and ``losses`` are at 16 kHz, all else at the source's rate."""
+    """The samples and losses of one range; ``start``, ``losses`` are at 16 kHz, the rest at the source's rate."""
 
     def __init__(self, source: SourceFormat, start: int, quiet_until: int) -> None:
         self.start = start
@@ -209,7 +214,7 @@ class _Run:
         at, samples = self._at, bytearray()
         while True:
             try:
-                frame = self._graph.pull()
+                frame = cast(av.AudioFrame, self._graph.pull())
             except (BlockingIOError, EOFError):  # av's own errors are these, too
                 break
             samples += memoryview(frame.planes[0])[: frame.samples * _SAMPLE_BYTES]
@@ -236,9 +241,7 @@ def _graph(frame: av.AudioFrame) -> av.filter.Graph:
     rate, channels = frame.sample_rate, frame.layout.nb_channels
     average = "+".join(f"{1 / channels:.9f}*c{channel}" for channel in range(channels))
     graph.link_nodes(
-        graph.add_abuffer(
-            sample_rate=rate, format=frame.format, layout=frame.layout, time_base=Fraction(1, rate)
-        ),
+        graph.add_abuffer(sample_rate=rate, format=frame.format, layout=frame.layout, time_base=Fraction(1, rate)),
         graph.add("pan", f"1c|c0={average}"),
         graph.add("aresample", str(SAMPLE_RATE)),
         graph.add("aformat", f"sample_fmts=s16:sample_rates={SAMPLE_RATE}"),

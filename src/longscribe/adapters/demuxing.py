@@ -1,19 +1,23 @@
 """Take a recording apart into packets, each with its place in time: runs in a child.
 
 One child demuxes the whole file in order and hands the packets of each range to whichever decoder is free. That is
-cheap (a sixth of the decoding) and needs neither an index nor exact seeking, so every format takes the same way, and a
-packet's place never depends on where decoding began. Positions are samples at the source's rate; 0 is what a player
-shows as 0: the first sample to be presented, encoder priming left out.
+cheap (a sixth of the decoding) and needs neither an index nor exact seeking, so every format takes the same way,
+and a packet's place never depends on where decoding began. Positions are samples at the source's rate; 0 is what a
+player shows as 0: the first sample to be presented, encoder priming left out.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple, TypeAlias
 
 import av
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Discard
 
-from longscribe.adapters.containers import claimed_size
+from longscribe.adapters.containers import claimed_size, ogg_is_cut
 from longscribe.adapters.decoding import open_decoder, packet_of
 from longscribe.adapters.media_wire import (
     DEMUX_ARGUMENTS,
@@ -24,12 +28,14 @@ from longscribe.adapters.media_wire import (
     READ_ARGUMENTS,
     REFUSED_ARGUMENTS,
     Loss,
+    Payload,
     Pipe,
     Refusal,
     SourceFormat,
     Tag,
     at_16k,
 )
+from longscribe.adapters.raw_frames import HEADER_BYTES, frames, measure_like
 from longscribe.adapters.timeline import Timeline
 from longscribe.core.limits import (
     GRID,
@@ -39,6 +45,8 @@ from longscribe.core.limits import (
     MIN_SOURCE_RATE,
     SAMPLE_RATE,
 )
+
+Packet: TypeAlias = "av.Packet[AudioStream]"
 
 FORMATS = "mp3,aac,flac,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,wav,aiff"
 """The containers that may be opened; playlists, session descriptions and the rest of FFmpeg's may not."""
@@ -101,7 +109,7 @@ class RemoteFile:
         self._pipe.send(Tag.READ, READ_ARGUMENTS.pack(self._at, length))
         _, data = self._pipe.receive()
         self._at += len(data)
-        return data
+        return bytes(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to ``offset``, from the start, from here or from the end."""
@@ -113,19 +121,18 @@ class RemoteFile:
         return self._at
 
 
-def serve(pipe: Pipe, arguments: bytes) -> None:
+def serve(pipe: Pipe, arguments: Payload) -> None:
     """Demux the recording that ``arguments`` describe, then end."""
     size, first_range = DEMUX_ARGUMENTS.unpack(arguments)
     file = RemoteFile(pipe, size)
     try:
         source = Source(file)
-        pipe.send(Tag.OPENED, OPENED_ARGUMENTS.pack(-1 if source.declared is None else source.at_16k(source.declared)))
+        declared = -1 if source.declared is None else source.at_16k(source.declared)
+        pipe.send(Tag.OPENED, OPENED_ARGUMENTS.pack(declared))
         pipe.send(Tag.FORMAT, source.format.packed())
         ranges = Ranges(pipe, source, first_range)
-        for start, samples, jumped, packet in source.packets():
-            ranges.add(start, samples, jumped, packet)
-        if not ranges.packets:
-            raise Refused(Refusal.NOTHING_DECODES)
+        for packet in source.packets():
+            ranges.add(*packet)
         ranges.finish(*source.end())
         pipe.send(Tag.END)
     except Refused as refused:
@@ -138,79 +145,115 @@ class Source:
     def __init__(self, file: RemoteFile) -> None:
         self._file = file
         self._container = _open(file)
-        self._stream = self._container.streams.best("audio")
-        if self._stream is None or self._stream.codec_context is None:
-            raise Refused(Refusal.CODEC if self._stream else Refusal.NO_AUDIO_STREAM)
-        for stream in self._container.streams:
-            stream.discard = Discard.default if stream.index == self._stream.index else Discard.all
-        self.format = _checked_format(self._stream.codec_context)
-        base = self._stream.time_base
-        self._ticks = base * self.format.rate  # samples a tick
+        stream = self._container.streams.best("audio")
+        if stream is None:
+            raise Refused(Refusal.NO_AUDIO_STREAM)
+        if not isinstance(stream, AudioStream) or stream.codec_context is None or stream.time_base is None:
+            raise Refused(Refusal.CODEC)
+        self._stream = stream
+        for other in self._container.streams:
+            other.discard = Discard.default if other.index == stream.index else Discard.all
+        codec = stream.codec_context
+        self.format = _checked_format(codec)
+        self._name = self._container.format.name
+        self._ticks = stream.time_base * self.format.rate  # samples a tick
         self._origin = self._zero()
-        self._counted = self._container.format.name in ("mp3", "aac")
-        self._frame = _frame_size(self._stream.codec_context, self.format)
+        self._frame = _frame_size(codec, self.format)
+        self._fine = self._ticks <= 1
         self.declared = self._declared()
         if self.declared is not None and self.declared > MAX_RECORDING_SECONDS * self.format.rate:
             raise Refused(Refusal.DURATION, self.declared // self.format.rate)
-        self._fine = base * self.format.rate <= 1
         exact = self._fine or self._frame > 0 or self.format.codec in ("opus", "libopus")
         self._timeline = Timeline(self.format.rate, exact, self.declared)
-        self._last: av.Packet | None = None
-        self._bytes = 0
-        self._samples = 0
+        self._last = b""
+        self._cut = False  #: whether the last packet is known to be incomplete
+        self._padding = 0  #: samples at its end that only fill it up
+        self._lost_tail = 0  #: length of what was skipped after it
 
     def at_16k(self, position: int) -> int:
         """Return a position as samples at 16 kHz."""
         return at_16k(position, self.format.rate)
 
-    def packets(self) -> Iterator[tuple[int, int, bool, av.Packet]]:
+    def packets(self) -> Iterator[tuple[int, int, bool, bytes]]:
         """Yield each packet with its start, its length and whether time jumped before it."""
-        for packet in _demuxed(self._container, self._stream):
-            samples = self._length(packet)
-            lost = self._skipped(packet) if self._counted else 0
-            stamp = None
-            if packet.pts is not None and not (self._counted and self._last):
-                stamp = int(packet.pts * self._ticks) - self._origin
-            start, jumped = self._timeline.place(stamp, samples, lost)
+        packets = _demuxed(self._container, self._stream)
+        if self._name in ("mp3", "aac"):
+            placed = self._count(packets)
+        else:
+            placed = self._follow_stamps(
+                _by_page(self._stamped(packets)) if self._name == "ogg" else self._stamped(packets)
+            )
+        for start, samples, jumped, data in placed:
             if start > MAX_RECORDING_SECONDS * self.format.rate:
                 raise Refused(Refusal.DURATION, start // self.format.rate)
-            self._last = packet
-            self._bytes += packet.size
-            self._samples += samples
-            yield start, samples, jumped, packet
+            self._last = data
+            yield start, samples, jumped, data
 
     def end(self) -> tuple[int, int]:
-        """Return where the recording ends, and where what was found of it ends: less if the file was cut off."""
-        assert self._last is not None
-        found = max(0, (self._timeline.end or 0) - _padding(self._last))
-        if self.declared is None or self.declared - found <= TRUNCATED_SECONDS * self.format.rate:
-            return found, found
-        cut = self._last.is_corrupt or claimed_size(self._file) > self._file.size or self._last_is_cut()
-        return (self.declared if cut else found), found
+        """Return where the recording ends, and where what was found of it ends: less if the file was cut off.
 
-    def _last_is_cut(self) -> bool:
-        assert self._last is not None
+        The container's word for a longer duration counts only with evidence that bytes are gone: a last packet that
+        is incomplete, or a size of its own that the file does not reach.
+        """
+        if not self._last:
+            raise Refused(Refusal.NOTHING_DECODES)
+        rate = self.format.rate
+        found = max(0, (self._timeline.end or 0) - self._padding)
+        declared = found if self.declared is None else self.declared
+        if found - rate // 10 < declared <= found:
+            found = declared  # the last frame is filled up
+        short = declared - found > TRUNCATED_SECONDS * rate
+        claimed = claimed_size(self._file) if short or self._name == "wav" else 0
+        if self._name == "wav" and claimed > self._file.size:
+            return max(declared, found * claimed // self._file.size), found
+        if short and (self._cut or self._lost_tail or claimed > self._file.size or self._is_cut(self._last)):
+            return declared, found
+        if self._name == "ogg" and ogg_is_cut(self._file):
+            return found, max(0, found - rate // 100)  # how much is gone, nobody knows: a token of it
+        return found + self._lost_tail, found
+
+    def _is_cut(self, packet: bytes) -> bool:
         try:
-            return not open_decoder(self.format).decode(packet_of(memoryview(self._last), 0, self.format.rate))
+            return not open_decoder(self.format).decode(packet_of(memoryview(packet), 0, self.format.rate))
         except av.FFmpegError:
             return True
 
-    def _length(self, packet: av.Packet) -> int:
+    def _follow_stamps(self, packets: Iterator["_Stamped"]) -> Iterator[tuple[int, int, bool, bytes]]:
+        for stamp, samples, _, data in packets:
+            start, jumped = self._timeline.place(stamp, samples)
+            yield start, samples, jumped, data
+
+    def _stamped(self, packets: Iterator[Packet]) -> Iterator["_Stamped"]:
+        for packet in packets:
+            self._cut, self._padding = packet.is_corrupt, _padding(packet)
+            stamp = None if packet.pts is None else int(packet.pts * self._ticks) - self._origin
+            yield _Stamped(stamp, self._length(packet), packet.pos, bytes(packet))
+
+    def _count(self, packets: Iterator[Packet]) -> Iterator[tuple[int, int, bool, bytes]]:
+        """Place the frames of a raw stream, one after the other; skipped bytes stand for their share of time."""
+        first = next(packets, None)
+        if first is None:
+            return
+        measure = measure_like(bytes(first)[:HEADER_BYTES]) if self._frame else None
+        if measure is None or first.pos is None:
+            yield from self._follow_stamps(self._stamped(chain((first,), packets)))
+            return
+        total = number = 0
+        for data, skipped in frames(self._file, first.pos, measure):
+            lost = max(1, round(skipped * number / total)) * self._frame if skipped and total else 0
+            if not data:
+                self._lost_tail = lost
+                return
+            start, jumped = self._timeline.place(None if number else -self._origin, self._frame, lost)
+            total, number = total + len(data), number + 1
+            yield start, self._frame, jumped, data
+
+    def _length(self, packet: Packet) -> int:
         if self.format.codec in ("opus", "libopus"):
             return _opus_samples(bytes(packet)[:2]) * self.format.rate // 48_000
         if packet.duration and self._fine:
             return int(packet.duration * self._ticks)
         return self._frame or int((packet.duration or 0) * self._ticks)
-
-    def _skipped(self, packet: av.Packet) -> int:
-        """Return the length, estimated from the packets so far, of the bytes between this packet and the last."""
-        if self._last is None or packet.pos is None or self._last.pos is None:
-            return 0
-        skipped = packet.pos - self._last.pos - self._last.size
-        if skipped <= 0:
-            return 0
-        samples = skipped * self._samples // self._bytes
-        return round(samples / self._frame) * self._frame if self._frame else samples
 
     def _zero(self) -> int:
         """Return the stamp, in samples, of what a player shows as 0: the earliest stream's start."""
@@ -223,11 +266,49 @@ class Source:
         return earliest if samples - earliest > self.format.rate // 100 else samples
 
     def _declared(self) -> int | None:
+        if self._name == "aac" or (self._name == "mp3" and not self._has_xing()):
+            return None  # FFmpeg's guess from the file's size, no declaration
         if self._stream.duration:
             return int(self._stream.duration * self._ticks)
         if self._container.duration:
             return int(self._container.duration * self.format.rate // av.time_base)
         return None
+
+    def _has_xing(self) -> bool:
+        """Return whether the MP3's first frame, after the tag, is one that tells its length."""
+        self._file.seek(0)
+        head = self._file.read(10)
+        tag = 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False))
+        self._file.seek(tag if head[:3] == b"ID3" else 0)
+        frame = self._file.read(4096)
+        return b"Xing" in frame or b"Info" in frame
+
+
+class _Stamped(NamedTuple):
+    """A packet with its timestamp, in samples from the start of the recording."""
+
+    stamp: int | None
+    samples: int
+    page: int | None  #: where its page begins, in Ogg
+    data: bytes
+
+
+def _by_page(packets: Iterator[_Stamped]) -> Iterator[_Stamped]:
+    """Move each Ogg page to where its end belongs.
+
+    A page tells the time of its end only. After a loss FFmpeg counts on from before it, and finds out one page late.
+    """
+    held: list[_Stamped] = []
+    for packet in packets:
+        if held and packet.page != held[0].page:
+            last = held[-1]
+            late = 0
+            if packet.stamp is not None and last.stamp is not None:
+                late = max(0, packet.stamp - last.stamp - last.samples)
+            yield from (one._replace(stamp=one.stamp if one.stamp is None else one.stamp + late) for one in held)
+            held = []
+        held.append(packet)
+    yield from held
 
 
 @dataclass
@@ -237,7 +318,6 @@ class Ranges:
     pipe: Pipe
     source: Source
     index: int  #: the range being filled
-    packets: int = 0
     _first: int | None = None
     _buffer: bytearray = field(default_factory=bytearray)
     _carry: list[tuple[int, bytes]] = field(default_factory=list)
@@ -250,9 +330,8 @@ class Ranges:
         self._after = int(rate * POSTROLL_SECONDS)
         self._open = False
 
-    def add(self, start: int, samples: int, jumped: bool, packet: av.Packet) -> None:
+    def add(self, start: int, samples: int, jumped: bool, data: bytes) -> None:
         """Send a packet to its range, and keep it if the next range needs it too."""
-        self.packets += 1
         if self._first is None:
             self._first = start
         while start >= (self.index + 1) * self._length + self._after:
@@ -261,7 +340,7 @@ class Ranges:
             for _, record in (kept := [one for one in self._carry if self._concerns(one[0], self.index)]):
                 self._send(record)
             self._carry = [one for one in kept if self._concerns(one[0], self.index + 1)]
-        record = PACKET.pack(start, samples, packet.size, jumped) + bytes(packet)
+        record = PACKET.pack(start, samples, len(data), jumped) + data
         if self._concerns(start, self.index):
             self._send(record)
         if self._concerns(start, self.index + 1):
@@ -312,12 +391,14 @@ def _open(file: RemoteFile) -> InputContainer:
     decoders = ",".join((*CODECS, *(f"pcm_{kind}" for kind in PCM)))
     options = {"format_whitelist": FORMATS, "codec_whitelist": decoders, "protocol_whitelist": "none"}
     try:
-        return av.open(file, mode="r", container_options=options, buffer_size=BUFFER_BYTES, metadata_errors="replace")
+        return av.open(
+            file, mode="r", container_options=options, buffer_size=BUFFER_BYTES, metadata_errors="replace"
+        )
     except (av.FFmpegError, ValueError):
         raise Refused(Refusal.NOT_AUDIO) from None
 
 
-def _checked_format(codec: "av.AudioCodecContext") -> SourceFormat:
+def _checked_format(codec: AudioCodecContext) -> SourceFormat:
     if codec.name not in CODECS and codec.name not in {f"pcm_{kind}" for kind in PCM}:
         raise Refused(Refusal.CODEC)
     channels = codec.layout.nb_channels
@@ -328,7 +409,7 @@ def _checked_format(codec: "av.AudioCodecContext") -> SourceFormat:
     return SourceFormat(codec.name, codec.sample_rate, codec.layout.name, codec.extradata or b"")
 
 
-def _demuxed(container: InputContainer, stream: "av.AudioStream") -> Iterator[av.Packet]:
+def _demuxed(container: InputContainer, stream: AudioStream) -> Iterator[Packet]:
     """Yield the stream's packets, and go on after what cannot be read."""
     errors = 0
     while errors < MAX_ERRORS:
@@ -342,7 +423,7 @@ def _demuxed(container: InputContainer, stream: "av.AudioStream") -> Iterator[av
             errors += 1
 
 
-def _frame_size(codec: "av.AudioCodecContext", source: SourceFormat) -> int:
+def _frame_size(codec: AudioCodecContext, source: SourceFormat) -> int:
     if source.codec not in CONSTANT_FRAMES:
         return 0
     if source.codec == "flac":  # STREAMINFO begins with the shortest and the longest block
@@ -366,7 +447,7 @@ def _opus_samples(head: bytes) -> int:
     return one * frames
 
 
-def _padding(packet: av.Packet) -> int:
+def _padding(packet: Packet) -> int:
     """Return how many samples at the packet's end only fill it up."""
     if not packet.has_sidedata("skip_samples"):
         return 0

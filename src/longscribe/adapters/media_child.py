@@ -9,7 +9,7 @@ import resource
 import signal
 
 from longscribe.adapters import decoding, demuxing
-from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Tag
+from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Payload, Tag
 
 MEMORY_BYTES = 768 * 2**20
 """Address space, FFmpeg's libraries included (about 250 MB); promise: parent and children stay under 1 GiB."""
@@ -21,21 +21,21 @@ CPU_SECONDS = 3600
 class Pipes:
     """The child's end: stdin and stdout."""
 
-    def send(self, tag: Tag, *parts: bytes | bytearray | memoryview) -> None:
+    def send(self, tag: Tag, *parts: Payload | memoryview) -> None:
         """Send one message; raises `BrokenPipeError` when the parent is gone."""
         for part in (FRAME.pack(tag, sum(len(part) for part in parts)), *parts):
             view = memoryview(part)
             while view:
                 view = view[os.write(1, view) :]
 
-    def receive(self) -> tuple[Tag, bytes]:
+    def receive(self) -> tuple[Tag, Payload]:
         """Wait for one message. Raises `EOFError` when the parent is gone."""
         tag, length = FRAME.unpack(self._exactly(FRAME.size))
         if length > MAX_PAYLOAD:
             raise EOFError
         return Tag(tag), self._exactly(length)
 
-    def _exactly(self, length: int) -> bytes:
+    def _exactly(self, length: int) -> bytearray:
         buffer = bytearray(length)
         view, got = memoryview(buffer), 0
         while got < length:
@@ -43,7 +43,7 @@ class Pipes:
             if not count:
                 raise EOFError
             got += count
-        return bytes(buffer)
+        return buffer
 
 
 def confine() -> None:

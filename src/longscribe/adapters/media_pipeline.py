@@ -1,8 +1,8 @@
 """The parent's side of decoding: one child takes the file apart, others decode its ranges, results come in order.
 
-Back-pressure runs from the consumer to the file: at most a few ranges exist beyond the one being consumed, and packets
-wait in bounded inboxes. A decoder that dies costs its range. A demuxer that dies is started again at the range it was
-in, which costs nothing; if it dies there again, the rest of the recording is missing.
+Back-pressure runs from the consumer to the file: at most a few ranges exist beyond the one being consumed, and
+packets wait in bounded inboxes. A decoder that dies costs its range. A demuxer that dies is started again at the
+range it was in, which costs nothing; if it dies there again, the rest of the recording is missing.
 """
 
 import queue
@@ -20,6 +20,7 @@ from longscribe.adapters.media_wire import (
     READ_ARGUMENTS,
     REFUSED_ARGUMENTS,
     Loss,
+    Payload,
     Refusal,
     Tag,
 )
@@ -35,7 +36,7 @@ from longscribe.core.limits import (
 from longscribe.errors import BadInput, OverLimit
 from longscribe.ports import RangeReader
 
-RANGES_AHEAD = 2
+RANGES_AHEAD = 1
 """Ranges that may exist beyond one for each decoder: 3.84 MB of samples each."""
 
 LONGEST = MAX_RECORDING_SECONDS * SAMPLE_RATE
@@ -51,7 +52,7 @@ class Pipeline:
         self._read, self._size = read, size
         self._index = first  #: the range that is being filled, or comes next
         self._job: Job | None = None  #: that range, once it has begun
-        self._format = b""
+        self._format: Payload = b""
         self._declared = -1
         self._slots = threading.Semaphore(workers + RANGES_AHEAD)
         self._waiting: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -86,10 +87,13 @@ class Pipeline:
             for job in self._unfinished:
                 job.inbox.close(ChildLost("decoding was given up"))
         self._slots.release()
-        for thread in self._threads:
-            self._waiting.put(None)
+        self._dismiss()
         for thread in self._threads:
             thread.join()
+
+    def _dismiss(self) -> None:
+        for _ in self._threads:
+            self._waiting.put(None)
 
     def _spawn(self) -> Child:
         with self._lock:
@@ -107,7 +111,7 @@ class Pipeline:
 
     def _work(self, first: bool) -> None:
         """Decode ranges, until there are none: what each decoder's thread does."""
-        child = None
+        child = job = None
         try:
             child = self._spawn() if first else None  # the first text should not wait for a process to start
             while job := self._waiting.get():
@@ -121,7 +125,7 @@ class Pipeline:
                 with self._lock:
                     self._unfinished.discard(job)
                 job.outcome.set_result(result)
-        except BaseException as error:  # noqa: BLE001 - it is the consumer's to raise
+        except BaseException as error:  # it is the consumer's to raise
             if job:
                 job.outcome.set_exception(error)
         finally:
@@ -132,13 +136,12 @@ class Pipeline:
         try:
             with ReadAhead(self._read, self._size) as ahead:
                 self._demux_to_the_end(ahead)
-        except BaseException as error:  # noqa: BLE001 - it is the consumer's to raise
+        except BaseException as error:  # it is the consumer's to raise
             if self._job:
                 self._job.inbox.close(error)
             self._order.put(error)
         self._order.put(None)
-        for _ in self._threads:
-            self._waiting.put(None)
+        self._dismiss()
 
     def _demux_to_the_end(self, ahead: ReadAhead) -> None:
         died_in = -1
@@ -173,7 +176,7 @@ class Pipeline:
                 patience = PATIENCE_SECONDS
                 self._pass_on(tag, payload)
 
-    def _pass_on(self, tag: Tag, payload: bytes) -> None:
+    def _pass_on(self, tag: Tag, payload: Payload) -> None:
         if tag is Tag.REFUSED:
             raise refusal(*REFUSED_ARGUMENTS.unpack(payload))
         if tag is Tag.OPENED:
@@ -209,7 +212,7 @@ class Pipeline:
             self._waiting.put(job)
         return self._job
 
-    def _finish(self, done: bytes) -> None:
+    def _finish(self, done: Payload) -> None:
         index, end, _, _ = DONE_ARGUMENTS.unpack(done)
         start = self._index * GRID
         if index != self._index or not start <= end <= min(start + GRID, LONGEST + GRID) or self._job is None:
@@ -246,7 +249,9 @@ def refusal(kind: int, number: int) -> BadInput:
         Refusal.NOTHING_DECODES: "Nothing in the recording can be decoded; check that the file is whole.",
         Refusal.CODEC: "The recording's codec is not supported; convert it to FLAC, MP3, AAC or Opus.",
     }
-    not_audio = "This is no audio file of a known format; give mp3, m4a, aac, flac, wav, aiff, ogg, opus, mp4 or mkv."
+    not_audio = (
+        "This is no whole audio file of a known format; give mp3, m4a, aac, flac, wav, aiff, ogg, opus, mp4 or mkv."
+    )
     if kind in limits:
         return OverLimit(limits[Refusal(kind)])
     return BadInput(others.get(Refusal(kind), not_audio) if kind in others else not_audio)

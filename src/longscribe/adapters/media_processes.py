@@ -5,7 +5,7 @@ import select
 import subprocess
 import sys
 
-from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Tag
+from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Payload, Tag
 
 PATIENCE_SECONDS = 20.0
 """How long a child may work without taking or giving a byte; some 1,000 times what a range's packets take."""
@@ -30,8 +30,8 @@ class Child:
             cwd="/",
             bufsize=0,
         )
-        assert self._process.stdin
-        assert self._process.stdout
+        if not (self._process.stdin and self._process.stdout):
+            raise ChildLost("the decoder has no pipes")
         self._in, self._out = self._process.stdin, self._process.stdout
         os.set_blocking(self._in.fileno(), False)
         os.set_blocking(self._out.fileno(), False)
@@ -41,7 +41,7 @@ class Child:
         """The process id."""
         return self._process.pid
 
-    def send(self, tag: Tag, *parts: bytes) -> None:
+    def send(self, tag: Tag, *parts: Payload) -> None:
         """Send one message. Raises `ChildLost`."""
         for part in (FRAME.pack(tag, sum(len(part) for part in parts)), *parts):
             view = memoryview(part)
@@ -54,7 +54,7 @@ class Child:
                 except BrokenPipeError:
                     raise ChildLost(self._epitaph()) from None
 
-    def receive(self) -> tuple[Tag, bytes]:
+    def receive(self) -> tuple[Tag, Payload]:
         """Wait for one message. Raises `ChildLost`."""
         tag, length = FRAME.unpack(self._exactly(FRAME.size))
         if length > MAX_PAYLOAD:
@@ -75,7 +75,7 @@ class Child:
         self._in.close()
         self._out.close()
 
-    def _exactly(self, length: int) -> bytes:
+    def _exactly(self, length: int) -> bytearray:
         buffer = bytearray(length)
         view, got = memoryview(buffer), 0
         while got < length:
@@ -84,7 +84,7 @@ class Child:
             if not count:
                 raise ChildLost(self._epitaph())
             got += count
-        return bytes(buffer)
+        return buffer
 
     def _await(self, descriptor: int, event: int) -> None:
         poll = select.poll()

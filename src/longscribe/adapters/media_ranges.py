@@ -9,7 +9,7 @@ from struct import error as StructError  # noqa: N812
 import numpy as np
 
 from longscribe.adapters.media_processes import Child, ChildLost
-from longscribe.adapters.media_wire import DONE_ARGUMENTS, LOSS, RESULT_ARGUMENTS, Loss, Tag
+from longscribe.adapters.media_wire import DONE_ARGUMENTS, LOSS, RESULT_ARGUMENTS, Loss, Payload, Tag
 from longscribe.core.limits import GRID
 from longscribe.messages import Missing
 from longscribe.ports import Decoded
@@ -18,9 +18,9 @@ INBOX_BYTES = 8 * 2**20
 """Packets that wait for one decoder: a whole range of compressed audio (two minutes at 500 kbit/s)."""
 
 REASONS = {
-    Loss.GAP: "the file holds no audio here",
+    Loss.GAP: "the file holds no readable audio here",
     Loss.DAMAGED: "the file is damaged here",
-    Loss.TRUNCATED: "the file is cut off: it ends before its declared length",
+    Loss.TRUNCATED: "the file is cut off before its end",
 }
 
 
@@ -36,12 +36,12 @@ class Inbox:
     """Messages on their way to one decoder, bounded in bytes."""
 
     def __init__(self) -> None:
-        self._messages: deque[tuple[Tag, bytes]] = deque()
+        self._messages: deque[tuple[Tag, Payload]] = deque()
         self._bytes = 0
         self._error: BaseException | None = None
         self._changed = threading.Condition()
 
-    def put(self, tag: Tag, payload: bytes) -> None:
+    def put(self, tag: Tag, payload: Payload) -> None:
         """Add a message; wait while the inbox is full."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or self._bytes < INBOX_BYTES)
@@ -49,7 +49,7 @@ class Inbox:
             self._bytes += len(payload)
             self._changed.notify_all()
 
-    def get(self) -> tuple[Tag, bytes]:
+    def get(self) -> tuple[Tag, Payload]:
         """Take the oldest message; wait for it. Raises the error that the inbox was closed with."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or self._messages)
@@ -107,7 +107,7 @@ def lose_range(job: Job, why: str) -> Result:
     return Result(Decoded(job.start, np.zeros(end - job.start, np.int16), missing), 0)
 
 
-def _result(payload: bytes, start: int, end: int) -> Result:
+def _result(payload: Payload, start: int, end: int) -> Result:
     """Read what a child sent, believing none of it."""
     heard, count = RESULT_ARGUMENTS.unpack_from(payload)
     at = RESULT_ARGUMENTS.size

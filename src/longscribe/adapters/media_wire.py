@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 from longscribe.core.limits import SAMPLE_RATE
 
 FRAME = struct.Struct("<BI")
+Payload = bytes | bytearray
+
 MAX_PAYLOAD = 16 * 2**20
 """Above any message either side sends: the largest is one range's samples, 3.84 MB."""
 
@@ -73,11 +75,11 @@ def at_16k(position: int, rate: int) -> int:
 class Pipe(Protocol):
     """One end of the conversation."""
 
-    def send(self, tag: Tag, *parts: bytes | bytearray | memoryview) -> None:
+    def send(self, tag: Tag, *parts: Payload | memoryview) -> None:
         """Send one message."""
         ...
 
-    def receive(self) -> tuple[Tag, bytes]:
+    def receive(self) -> tuple[Tag, Payload]:
         """Wait for one message. Raises `EOFError` when the other side is gone."""
         ...
 
@@ -97,7 +99,7 @@ class SourceFormat(NamedTuple):
         return head + codec + layout + self.extradata
 
     @classmethod
-    def unpacked(cls, payload: bytes) -> "SourceFormat":
+    def unpacked(cls, payload: Payload) -> "SourceFormat":
         """Return the format that `packed` wrote."""
         rate, codec_length, layout_length, extradata_length = _FORMAT.unpack_from(payload)
         codec_end = _FORMAT.size + codec_length
@@ -106,7 +108,7 @@ class SourceFormat(NamedTuple):
             payload[_FORMAT.size : codec_end].decode(),
             rate,
             payload[codec_end:layout_end].decode(),
-            payload[layout_end : layout_end + extradata_length],
+            bytes(payload[layout_end : layout_end + extradata_length]),
         )
 
 
@@ -119,7 +121,7 @@ class PacketRecord(NamedTuple):
     data: memoryview
 
 
-def records(payload: bytes) -> Iterator[PacketRecord]:
+def records(payload: Payload) -> Iterator[PacketRecord]:
     """Yield the packets of a `Tag.PACKETS` payload."""
     view, at = memoryview(payload), 0
     while at < len(view):

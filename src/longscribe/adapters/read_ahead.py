@@ -12,10 +12,10 @@ BLOCK_BYTES = 2 * 2**20
 FIRST_BLOCK_BYTES = 256 * 2**10
 """The first block is small, so that a file that is no audio costs little, and the first text comes soon."""
 
-AHEAD = 6
-"""Blocks read ahead: 12 MiB hide 100 ms at 120 MB/s, ten times what two decoders take of compressed audio."""
+AHEAD = 4
+"""Blocks read ahead: 8 MiB hide 100 ms at 80 MB/s, several times what two decoders take of compressed audio."""
 
-KEPT = AHEAD + 6
+KEPT = AHEAD + 3
 """Blocks held: those ahead, and a few behind for a container whose parts lie scattered."""
 
 READERS = 4

@@ -2,7 +2,7 @@
 
 A packet's place is the end of its predecessor as long as its timestamp agrees within `TOLERANCE_SECONDS`: the clock
 counts samples, so rounded or jittering timestamps neither cut nor stretch the audio. The disagreement is never
-forgotten: losses too small to be a gap alone add up until they are one. So at most the tolerance is ever unreported.
+forgotten: losses too small to be a gap alone add up until they are one. So no more than that goes unreported.
 
 - A timestamp ahead of the count is a gap: the packet goes where its timestamp says.
 - One behind it discards nothing: the packet follows its predecessor, and a later gap repays the debt first.
@@ -32,8 +32,8 @@ class Timeline:
     def place(self, stamp: int | None, samples: int, lost: int = 0) -> tuple[int, bool]:
         """Return where a packet starts, and whether that leaves a gap after its predecessor.
 
-        ``stamp`` is its timestamp, None if it has none; ``samples`` its length; ``lost`` the estimated length of the
-        bytes skipped before it, for streams without timestamps.
+        ``stamp`` is its timestamp, None if it has none; ``samples`` its length; ``lost`` the estimated length of
+        the bytes skipped before it, for streams without timestamps.
         """
         if self.end is None:
             start, jumped = stamp or 0, False

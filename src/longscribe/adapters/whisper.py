@@ -22,10 +22,10 @@ import ctranslate2
 import numpy as np
 import numpy.typing as npt
 import tokenizers
-from faster_whisper.feature_extractor import FeatureExtractor
 
-from longscribe.adapters.hardware import choose
-from longscribe.adapters.words import Speller
+from longscribe.adapters.hardware import choose, keep_memory
+from longscribe.adapters.spectrogram import HOP, Spectrogram
+from longscribe.adapters.words import Speller, Voice
 from longscribe.core import guards
 from longscribe.core.guards import Attempt
 from longscribe.core.limits import WINDOW
@@ -46,15 +46,13 @@ that exists in languages with several tokens a character."""
 PROMPT_BUDGET = CONTEXT // 2 - 1
 """Tokens of vocabulary (Whisper bounds its ``initial_prompt`` the same way)."""
 
-TIMESTAMPS = WINDOW // 320 + 1
+TIMESTAMPS = WINDOW // (2 * HOP) + 1
 """Timestamp tokens, 0.00 to 30.00 s; they follow ``<|notimestamps|>`` and end the vocabulary."""
 
 BEST_OF = 5
 """Samples drawn at each temperature, the most probable kept (openai/whisper, ``--best_of``)."""
 
-_HOP = 160  # samples in one frame of Whisper's spectrogram
-_STEP = 2 * _HOP  # samples in one frame of the encoder's output
-_FRAMES = WINDOW // _HOP
+_STEP = 2 * HOP  # samples in one frame of the encoder's output
 _LEAST = -100.0  # stands for a logarithm of minus infinity, which JSON cannot hold
 
 _SEEDING = threading.Lock()
@@ -81,13 +79,15 @@ class Whisper:
         self.lanes = hardware.lanes
         self.batch = hardware.batch
         self._path = path
+        if self.device == "cpu":
+            keep_memory()
         self._hardware = hardware
         self._whisper = self._load(lanes=hardware.lanes, threads=hardware.threads)
         self.compute_type: str = self._whisper.compute_type
         self._stride = 1 if self.device == "cpu" else hardware.batch
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
         self._speller = Speller(self._tokenizer)
-        self._extract = FeatureExtractor(feature_size=self._whisper.n_mels)
+        self._spectrogram = Spectrogram(self._whisper.n_mels)
         self._suppressed = self._not_text()
 
     def recognise(self, windows: Sequence[WindowAudio]) -> list[WindowResult]:
@@ -138,20 +138,13 @@ class Whisper:
 
     def _encode(self, windows: Sequence[Samples]) -> Encoded:
         """Return the encoder's output on the host, whatever the device: rows of it go their own ways later."""
-        features = [self._features(samples) for samples in windows]
+        features = [self._spectrogram(samples) for samples in windows]
         parts = []
         for start in range(0, len(features), self._stride):
             batch = ctranslate2.StorageView.from_array(np.stack(features[start : start + self._stride]))
             output = self._whisper.encode(batch, to_cpu=True).to(ctranslate2.DataType.float32)
             parts.append(np.array(output))
         return np.concatenate(parts)
-
-    def _features(self, samples: Samples) -> npt.NDArray[np.float32]:
-        """Return the spectrogram of ``samples`` and silence up to 30 s, shape (mels, 3000)."""
-        padded = np.zeros(WINDOW, np.float32)
-        padded[: len(samples)] = samples / np.float32(32768)
-        features: npt.NDArray[np.float32] = self._extract(padded)
-        return features[:, :_FRAMES]
 
     # Languages
 
@@ -338,20 +331,21 @@ class Whisper:
                     _view(encoded, rows),
                     self._start(code),
                     [list(tokens[row]) for row in rows],
-                    [max(2, -(-len(windows[row].samples) // _HOP)) for row in rows],
+                    [max(2, -(-len(windows[row].samples) // HOP)) for row in rows],
                 )
                 for row, alignment in zip(rows, aligned, strict=True):
-                    words[row] = self._timed(tokens[row], code, alignment, len(windows[row].samples))
+                    words[row] = self._timed(tokens[row], code, alignment, windows[row].samples)
         return words
 
-    def _timed(self, tokens: Sequence[int], language: str, alignment: Any, length: int) -> tuple[Word, ...]:
+    def _timed(self, tokens: Sequence[int], language: str, alignment: Any, samples: Samples) -> tuple[Word, ...]:
         # For each text token, and the end of the text, the encoder's frame where the path enters it.
         entries: dict[int, int] = {}
         for token, frame in alignment.alignments:
             entries.setdefault(token, frame)
+        voice = Voice(samples)
         words = []
         for text, first, last in self._speller.words(tokens, language):
-            start, end = (min(length, entries[edge] * _STEP) for edge in (first, last))
+            start, end = voice.trim(*(min(len(samples), entries[edge] * _STEP) for edge in (first, last)))
             probability = float(np.mean(alignment.text_token_probs[first:last]))
             words.append(Word(start, end, text, probability))
         return tuple(words)

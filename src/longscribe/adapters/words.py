@@ -1,17 +1,32 @@
-"""Whisper's tokens joined to words, as its tokenizer spells them."""
+"""Whisper's tokens joined to words, as its tokenizer spells them, and pauses taken off the words' times."""
 
 import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import tokenizers
 
 from longscribe.core.languages import UNSPACED
+from longscribe.core.limits import SAMPLE_RATE
+from longscribe.ports import Samples
 
 CLOSING = re.compile(r"[\"'.。,，!！?？:：;”)\]}、…-]+")
 """Punctuation that stays with the word before it (openai/whisper: ``append_punctuations``, and a few more)."""
 
 OPENING = re.compile(r" [\"'“¿¡(\[{-]+")
 """Punctuation that goes to the word after it (the same: ``prepend_punctuations``)."""
+
+QUIET = 0.5
+"""Below this part of the way, in decibels, from a window's quietest to its loudest there is no voice."""
+
+CLEAR_DECIBELS = 20.0
+"""Where quiet and loud are closer together than this, in noise, pauses cannot be told from voice."""
+
+PAUSE = SAMPLE_RATE // 10
+"""Shorter quiet at a word's edge may be a consonant."""
+
+_FRAME = SAMPLE_RATE // 50
+_FLOOR = 1e-10
 
 
 class Speller:
@@ -49,3 +64,27 @@ class Speller:
             if "\ufffd" not in piece or last == len(tokens):
                 yield piece, first, last
                 first = last
+
+
+class Voice:
+    """Where in a window there is voice, by its level: the aligned word after a pause begins with the pause."""
+
+    def __init__(self, samples: Samples) -> None:
+        whole = len(samples) // _FRAME * _FRAME
+        frames = samples[:whole].reshape(-1, _FRAME) / 32768.0
+        level = 10 * np.log10(np.mean(frames**2, axis=1) + _FLOOR)
+        quiet, loud = np.quantile(level, (0.05, 0.95)) if len(level) else (0.0, 0.0)
+        clear = loud - quiet >= CLEAR_DECIBELS
+        self._voiced = level >= quiet + QUIET * (loud - quiet) if clear else np.ones(len(level), np.bool_)
+
+    def trim(self, start: int, end: int) -> tuple[int, int]:
+        """Return a word's bounds, in samples, without the pauses at its edges, unless there is no voice in it."""
+        first = start // _FRAME
+        voiced = np.flatnonzero(self._voiced[first : -(-end // _FRAME)])
+        if not len(voiced):
+            return start, end
+        begins, ends = (first + int(voiced[0])) * _FRAME, (first + int(voiced[-1]) + 1) * _FRAME
+        return (
+            begins if begins - start >= PAUSE else start,
+            ends if end - ends >= PAUSE else end,
+        )

@@ -35,7 +35,7 @@ def assemble(job: Job, chunks: Iterable[Chunk], language: str | None) -> Transcr
     results = [chunk.result for chunk in chunks if chunk.result is not None]
     return Transcript(
         job_id=job.job_id,
-        recording=Recording(job.recording.bucket, job.recording.name),
+        recording=Recording(_readable(job.recording.bucket), _readable(job.recording.name)),
         duration=seconds(job.seal.samples),
         language=language,
         status=Status.PARTIAL if any(tile.kind is Kind.MISSING for tile in tiles) else Status.COMPLETE,
@@ -46,6 +46,11 @@ def assemble(job: Job, chunks: Iterable[Chunk], language: str | None) -> Transcr
         provenance=_provenance(results),
         receipt=_receipt(results, len(chunks)),
     )
+
+
+def _readable(name: str) -> str:
+    """Return a name without the lone surrogates that stand for bytes which are no text: no file could hold them."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _provenance(results: list[ChunkResult]) -> Provenance:

@@ -19,6 +19,7 @@ leave of the chunk is tiled exactly by its ``missing`` and its ``silences``.
 
 **Independence.** The chunks depend on the frames alone, not on how they were fed. What follows a chunk depends only
 on where it ended and on the frames from `CONTEXT` before that on: a resumed planner is fed from there or earlier.
+The verdicts must be the same too: those from there on need the detector's lead, as they had it the first time.
 """
 
 from collections.abc import Iterator, Sequence

@@ -20,7 +20,7 @@ MAX_CHUNK_SECONDS = 300.0
 """Bounds of the chunk length setting: seconds of speech a chunk may hold."""
 
 MAX_CHUNK_EXTENT = 600 * SAMPLE_RATE
-"""The longest stretch of a recording one chunk may span, pauses included: bounds memory and blob size."""
+"""The longest a chunk's audio may be, pauses included, from its first speech on: bounds memory and blob size."""
 
 MAX_RECORDING_BYTES = 64 * 2**30
 MAX_RECORDING_SECONDS = 48 * 3600

@@ -46,7 +46,7 @@ LONG = 50
 
 HUSH = 10 ** (-25 / 10)
 """A frame 25 dB below the mean power around it is hushed: the detector holds speech through the shorter pauses, and
-only one window in six would find one to end in."""
+without this one window in ten would be cut through speech."""
 
 AROUND = 150
 """Frames to either side that a hushed frame is measured against."""

@@ -12,7 +12,7 @@ from longscribe.audio import Held
 from longscribe.core import ids, limits, topics
 from longscribe.core.cutting import CONTEXT, PlannedChunk, Planner
 from longscribe.core.settings import Settings, from_metadata
-from longscribe.core.speech import Frames, frames
+from longscribe.core.speech import LEAD, Frames, frames
 from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
 from longscribe.errors import BadInput, OverLimit
 from longscribe.messages import ChunkTask, Sealed, UploadEvent, encode
@@ -20,9 +20,6 @@ from longscribe.ports import Blobs, Clock, Decoded, Jobs, Media, Queue, Samples,
 
 DEPTH = 8
 """Chunks being written and queued at once, so that a slow store does not hold up the cutting."""
-
-LEAD = 3 * limits.SAMPLE_RATE
-"""Audio that warms up the speech detector before each decoded stretch."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +115,12 @@ class _Writer:
         """Start writing a chunk whose audio begins at sample ``first``; wait if `DEPTH` are under way."""
         while len(self._under_way) >= DEPTH:
             self._under_way.popleft().result()
-        self._under_way.append(self._ports.executor.submit(self._write, planned, first, samples))
+        encoded = self._ports.media.encode(samples)
+        self._under_way.append(self._ports.executor.submit(self._write, planned, first, encoded))
 
-    def _write(self, planned: PlannedChunk, first: int, samples: Samples) -> None:
+    def _write(self, planned: PlannedChunk, first: int, encoded: bytes) -> None:
         ports, job = self._ports, self._job
-        audio = ports.blobs.create(
-            ports.chunks_bucket, ids.chunk_blob(job.job_id, planned.index), ports.media.encode(samples)
-        )
+        audio = ports.blobs.create(ports.chunks_bucket, ids.chunk_blob(job.job_id, planned.index), encoded)
         task = ChunkTask(
             job_id=job.job_id,
             index=planned.index,

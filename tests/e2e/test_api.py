@@ -1,0 +1,153 @@
+"""The Python interface: typed results, and a stream that can be left at any time."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+import longscribe
+from longscribe import api, wiring
+from longscribe.core.transcript import Segment, Status, Transcript
+from longscribe.errors import BadInput, NoSpace, OverLimit
+from tests.e2e.commands import tone_machine
+from tests.standins import PcmMedia, ToneRecogniser, spoken, words
+
+COUNT = 120
+
+
+@pytest.fixture
+def media() -> PcmMedia:
+    return PcmMedia()
+
+
+@pytest.fixture
+def recogniser() -> ToneRecogniser:
+    return ToneRecogniser()
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch, media: PcmMedia, recogniser: ToneRecogniser) -> None:
+    monkeypatch.setattr(wiring, "machine", lambda *_: tone_machine(recogniser, media))
+    monkeypatch.setattr(api, "POLL_SECONDS", 0.01)
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    path = tmp_path / "talk.pcm"
+    path.write_bytes(spoken(COUNT).tobytes())
+    return path
+
+
+async def collect(*args: object, **options: object) -> list[Segment]:
+    return [segment async for segment in longscribe.stream(*args, **options)]  # type: ignore[arg-type]
+
+
+def test_transcribe_returns_a_typed_transcript(talk: Path) -> None:
+    transcript = longscribe.transcribe(talk, language="en", chunk_seconds=10.0)
+    assert isinstance(transcript, Transcript)
+    assert transcript.status is Status.COMPLETE
+    assert transcript.text.split() == words(COUNT)
+    assert transcript.settings.chunk_seconds == 10.0
+    assert [word.text.strip() for segment in transcript.segments for word in segment.words] == words(COUNT)
+    assert transcript.coverage[0].start == 0
+    assert transcript.coverage[-1].end == transcript.duration
+
+
+def test_a_path_may_be_text(talk: Path) -> None:
+    assert longscribe.transcribe(str(talk)).text.split() == words(COUNT)
+
+
+def test_all_streamed_segments_are_the_transcripts(talk: Path) -> None:
+    transcript = longscribe.transcribe(talk, language="en", chunk_seconds=10.0)
+    streamed = asyncio.run(collect(talk, language="en", chunk_seconds=10.0))
+    assert all(isinstance(segment, Segment) for segment in streamed)
+    assert tuple(streamed) == transcript.segments
+
+
+def test_segments_come_while_work_goes_on(talk: Path, recogniser: ToneRecogniser) -> None:
+    recogniser.seconds = 0.1
+
+    async def first() -> int:
+        async for segment in longscribe.stream(talk, language="en", chunk_seconds=10.0):
+            assert segment.text.startswith("w000")
+            return sum(map(len, recogniser.batches))
+        raise AssertionError
+
+    early = asyncio.run(first())
+    recogniser.batches.clear()
+    longscribe.transcribe(talk, language="en", chunk_seconds=10.0)
+    assert 0 < early < sum(map(len, recogniser.batches))
+
+
+def test_leaving_a_stream_early_stops_everything(
+    talk: Path, recogniser: ToneRecogniser, media: PcmMedia, tmp_path: Path
+) -> None:
+    before = set(threading.enumerate())
+    recogniser.seconds = 0.1
+
+    async def leave() -> None:
+        async for _ in longscribe.stream(talk, language="en", chunk_seconds=10.0, state=tmp_path / "state"):
+            break
+
+    asyncio.run(leave())
+    assert set(threading.enumerate()) <= before
+    assert media.open == 0
+    heard = len(recogniser.batches)
+    assert longscribe.transcribe(
+        talk, language="en", chunk_seconds=10.0, state=tmp_path / "state"
+    ).text.split() == words(COUNT)
+    assert 0 < heard < len(recogniser.batches)
+
+
+def test_state_keeps_the_work_done(talk: Path, recogniser: ToneRecogniser, tmp_path: Path) -> None:
+    first = longscribe.transcribe(talk, state=tmp_path / "state")
+    count = len(recogniser.batches)
+    assert longscribe.transcribe(talk, state=tmp_path / "state") == first
+    assert asyncio.run(collect(talk, state=tmp_path / "state")) == list(first.segments)
+    assert len(recogniser.batches) == count
+
+
+def test_without_state_nothing_is_kept(talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    longscribe.transcribe(talk)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_bad_input_is_raised(tmp_path: Path, talk: Path) -> None:
+    with pytest.raises(BadInput, match="There is no file"):
+        longscribe.transcribe(tmp_path / "nowhere.pcm")
+    with pytest.raises(OverLimit, match="out of bounds"):
+        longscribe.transcribe(talk, chunk_seconds=1.0)
+    with pytest.raises(TypeError):
+        longscribe.transcribe(talk, colour="red")  # type: ignore[call-arg]
+    (tmp_path / "bad.pcm").write_bytes(b"BAD")
+    with pytest.raises(BadInput, match="It is no audio"):
+        longscribe.transcribe(tmp_path / "bad.pcm")
+    with pytest.raises(BadInput, match="It is no audio"):
+        asyncio.run(collect(tmp_path / "bad.pcm"))
+
+
+def test_what_ends_a_stage_is_raised(talk: Path, recogniser: ToneRecogniser) -> None:
+    def full(_: object) -> None:
+        raise NoSpace("The disk is full.")
+
+    recogniser.before = full
+    with pytest.raises(NoSpace):
+        longscribe.transcribe(talk)
+    with pytest.raises(NoSpace):
+        asyncio.run(collect(talk))
+
+
+def test_two_recordings_at_the_same_time(talk: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.pcm"
+    other.write_bytes(spoken(40, first=200).tobytes())
+
+    async def both() -> tuple[list[Segment], list[Segment]]:
+        one, two = await asyncio.gather(collect(talk), collect(other))
+        return one, two
+
+    one, two = asyncio.run(both())
+    assert " ".join(segment.text for segment in one).split() == words(COUNT)
+    assert " ".join(segment.text for segment in two).split() == words(40, first=200)

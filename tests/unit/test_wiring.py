@@ -1,0 +1,97 @@
+"""The environment, read in one place; and which adapters it gives."""
+
+from pathlib import Path
+
+import pytest
+
+from longscribe import wiring
+from longscribe.core import limits, topics
+from longscribe.core.settings import Settings
+from longscribe.errors import BadInput
+from longscribe.wiring import environment
+
+
+def test_nothing_need_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    read = environment({})
+    assert limits.MIN_DECODE_WORKERS <= read.decode_workers <= 4
+    assert read.models == str(tmp_path / ".cache" / "longscribe")
+
+
+def test_what_is_set_is_read(tmp_path: Path) -> None:
+    read = environment(
+        {"LONGSCRIBE_DECODE_WORKERS": "3", "LONGSCRIBE_MODELS": str(tmp_path), "DECODE_WORKERS": "9"}
+    )
+    assert (read.decode_workers, read.models) == (3, str(tmp_path))
+
+
+def test_models_are_kept_where_the_desktop_keeps_caches(tmp_path: Path) -> None:
+    assert environment({"XDG_CACHE_HOME": str(tmp_path)}).models == str(tmp_path / "longscribe")
+    assert environment({"XDG_CACHE_HOME": "", "LONGSCRIBE_MODELS": ""}).models.endswith("/longscribe")
+
+
+@pytest.mark.parametrize("workers", ["many", "1.5", ""])
+def test_what_cannot_be_read_is_one_sentence(workers: str) -> None:
+    if workers == "":
+        assert environment({"LONGSCRIBE_DECODE_WORKERS": workers}).decode_workers >= 1
+        return
+    with pytest.raises(BadInput, match="decode_workers"):
+        environment({"LONGSCRIBE_DECODE_WORKERS": workers})
+
+
+@pytest.mark.parametrize(
+    ("workers", "good"),
+    [
+        (limits.MIN_DECODE_WORKERS - 1, False),
+        (limits.MIN_DECODE_WORKERS, True),
+        (limits.MIN_DECODE_WORKERS + 1, True),
+        (limits.MAX_DECODE_WORKERS - 1, True),
+        (limits.MAX_DECODE_WORKERS, True),
+        (limits.MAX_DECODE_WORKERS + 1, False),
+    ],
+)
+def test_the_bounds_of_the_decoders(workers: int, good: bool) -> None:
+    variables = {"LONGSCRIBE_DECODE_WORKERS": str(workers)}
+    if good:
+        assert environment(variables).decode_workers == workers
+    else:
+        with pytest.raises(BadInput, match="give 1 to 16"):
+            environment(variables)
+
+
+def test_local_stores_declare_what_the_stages_name(tmp_path: Path) -> None:
+    stores = wiring.local_stores(tmp_path / "home")
+    for topic in (topics.CHUNKS_HIGH, topics.CHUNKS_LOW, topics.RESULTS, topics.DEAD_CHUNKS):
+        stores.queue.publish(topic, b"message")
+        assert [delivery.data for delivery in stores.queue.pull(topic, 1)] == [b"message"]
+    for bucket in (wiring.CHUNKS_BUCKET, wiring.TRANSCRIPTS_BUCKET):
+        assert stores.blobs.read(stores.blobs.create(bucket, "a.txt", b"data")) == b"data"
+    assert list(stores.jobs.jobs()) == []
+    stores.close()
+
+
+@pytest.mark.parametrize("topic", [topics.CHUNKS_HIGH, topics.CHUNKS_LOW])
+def test_chunks_are_dead_lettered_after_their_attempts(tmp_path: Path, topic: str) -> None:
+    stores = wiring.local_stores(tmp_path / "home")
+    stores.queue.publish(topic, b"poison")
+    for attempt in range(1, limits.MAX_ATTEMPTS_EMBEDDED + 1):
+        (delivery,) = stores.queue.pull(topic, 1)
+        assert delivery.attempt == attempt
+        stores.queue.nack(topic, [delivery.lease])
+    assert stores.queue.pull(topic, 1) == []
+    assert [delivery.data for delivery in stores.queue.pull(topics.DEAD_CHUNKS, 1)] == [b"poison"]
+    stores.close()
+
+
+def test_the_clock_is_the_machines_own() -> None:
+    clock = wiring.SystemClock()
+    before = clock.now()
+    clock.sleep(0.01)
+    assert before + 0.009 < clock.now() < before + 5
+
+
+def test_a_machine_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        wiring.machine(Settings(model="no-such-model"), {"LONGSCRIBE_MODELS": str(tmp_path)})
+    with pytest.raises(BadInput, match="LONGSCRIBE_DECODE_WORKERS"):
+        wiring.machine(Settings(), {"LONGSCRIBE_DECODE_WORKERS": "99"})
