@@ -40,7 +40,7 @@ def watch(work: Embedded, jobs: Mapping[str, Path], out: Path) -> list[Outcome]:
 
     Raises what ended a stage of ``work``.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -48,6 +48,7 @@ def watch(work: Embedded, jobs: Mapping[str, Path], out: Path) -> list[Outcome]:
         TextColumn("{task.fields[speed]}"),
         TextColumn("{task.fields[left]}"),
         console=console,
+        disable=not console.is_terminal,
     )
     with bars:
         watched = [_Watched(work, job_id, path, bars) for job_id, path in jobs.items()]
