@@ -3,22 +3,25 @@
     python -m benchmarks.engine AUDIO [--rounds 3] [--model base] [--only ours,batched-8] [--out FILE.json]
 
 AUDIO is a 16 kHz file with its reference, a ``.json`` of the same name: ``segments`` with ``start``,
-``end`` (seconds) and ``text``. Without it, the directory ``LONGSCRIBE_TEST_AUDIO`` must
-hold ``read-4min.flac``. Every way is run ``--rounds`` times in turn, so that a slow minute of the machine hits all;
-models are loaded before. Times are from decoded samples to the text; ours include finding the speech, planning the
-windows, and word times, which the others are not asked for. On a machine with other work, compare the processor
+``end`` (seconds) and ``text``. Without it, the directory ``LONGSCRIBE_TEST_AUDIO`` must hold ``read-4min.flac``.
+
+Every way has a process of its own, its model loaded before, and is run ``--rounds`` times in turn, so that a slow
+minute of the machine hits all. Times are from decoded samples to the text; ours include finding the speech, planning
+the windows, and word times, which the others are not asked for. On a machine with other work, compare the processor
 seconds.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +42,20 @@ from longscribe.messages import Window, Word
 from longscribe.ports import Samples, WindowAudio
 
 LANGUAGE = "en"
-BATCHES = (4, 8, 16)
-"""Batch sizes the stock pipeline is tried with; its best one counts."""
+WAYS = "transcribe,ours,batched-4,batched-8,batched-16,pair-4"
+"""The stock pipeline is tried with several batch sizes, its best one counts; and twice at once, a thread each."""
+
+Way = Callable[[Samples], tuple[str, list[Word]]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One way, run once."""
+
+    seconds: float
+    processor: float  #: seconds, of all threads
+    text: str
+    words: list[Word]
 
 
 def planned(samples: Samples) -> list[tuple[Window, Samples]]:
@@ -56,21 +71,21 @@ def planned(samples: Samples) -> list[tuple[Window, Samples]]:
     ]
 
 
-def slices(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    """Yield ``items`` in lists of ``size``."""
-    iterator = iter(items)
-    while part := list(islice(iterator, size)):
-        yield part
+def batches(items: Sequence[WindowAudio], engine: Whisper) -> list[list[WindowAudio]]:
+    """Return ``items`` in even batches, as many for one lane as for another."""
+    rounds = -(-len(items) // (engine.batch * engine.lanes))
+    bounds = np.linspace(0, len(items), rounds * engine.lanes + 1).round().astype(int)
+    return [list(items[start:end]) for start, end in pairwise(bounds)]
 
 
-def ours(engine: Whisper) -> Callable[[Samples], tuple[str, list[Word]]]:
+def ours(engine: Whisper) -> Way:
     """Return this engine as a function from samples to text and words, on all its lanes."""
 
     def run(samples: Samples) -> tuple[str, list[Word]]:
         windows = planned(samples)
         audio = [WindowAudio(heard, LANGUAGE, (), seed) for seed, (_, heard) in enumerate(windows)]
         with ThreadPoolExecutor(engine.lanes) as lanes:
-            results = [one for part in lanes.map(engine.recognise, slices(audio, engine.batch)) for one in part]
+            results = [one for part in lanes.map(engine.recognise, batches(audio, engine)) for one in part]
         words = [
             word
             for (window, _), result in zip(windows, results, strict=True)
@@ -81,7 +96,7 @@ def ours(engine: Whisper) -> Callable[[Samples], tuple[str, list[Word]]]:
     return run
 
 
-def stock(model: WhisperModel) -> Callable[[Samples], tuple[str, list[Word]]]:
+def stock(model: WhisperModel) -> Way:
     """Return ``WhisperModel.transcribe`` with its defaults."""
 
     def run(samples: Samples) -> tuple[str, list[Word]]:
@@ -91,13 +106,31 @@ def stock(model: WhisperModel) -> Callable[[Samples], tuple[str, list[Word]]]:
     return run
 
 
-def batched(model: WhisperModel, size: int) -> Callable[[Samples], tuple[str, list[Word]]]:
+def batched(model: WhisperModel, size: int) -> Way:
     """Return the stock batched pipeline with batches of ``size``."""
     pipeline = BatchedInferencePipeline(model)
 
     def run(samples: Samples) -> tuple[str, list[Word]]:
         segments, _ = pipeline.transcribe(samples.astype(np.float32) / 32768, language=LANGUAGE, batch_size=size)
         return "".join(segment.text for segment in segments), []
+
+    return run
+
+
+def side_by_side(models: Sequence[WhisperModel], size: int) -> Way:
+    """Return stock batched pipelines that share the recording, one after the other in time, cut where it is quiet."""
+    pipelines = [batched(model, size) for model in models]
+
+    def run(samples: Samples) -> tuple[str, list[Word]]:
+        middle = len(samples) // 2
+        around = samples[middle - 5 * SAMPLE_RATE : middle + 5 * SAMPLE_RATE].astype(np.float64)
+        parts = np.array_split(around**2, 20) if len(around) else [around]
+        cut = middle - len(around) // 2 + int(np.argmin([part.sum() for part in parts]) * len(around) / 20)
+        with ThreadPoolExecutor(len(pipelines)) as threads:
+            texts = threads.map(
+                lambda pair: pair[0](pair[1])[0], zip(pipelines, np.split(samples, [cut]), strict=True)
+            )
+            return " ".join(texts), []
 
     return run
 
@@ -116,53 +149,74 @@ def starts_and_ends(words: Sequence[Word], segments: Sequence[dict[str, Any]]) -
     }
 
 
+_run: Way
+
+
+def load(name: str, model: str) -> None:
+    """Make this process ready to run one way: the model loaded and warm."""
+    global _run  # noqa: PLW0603 -- what a pool's initializer leaves for its tasks
+    path = locate(model, Path(tempfile.gettempdir()) / "longscribe-models")
+    if name == "ours":
+        _run = ours(Whisper(path, model))
+    elif name == "pair-4":
+        alone = [WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=1) for _ in range(2)]
+        _run = side_by_side(alone, 4)
+    else:
+        theirs = WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=cores())
+        _run = stock(theirs) if name == "transcribe" else batched(theirs, int(name.removeprefix("batched-")))
+    _run(np.zeros(SAMPLE_RATE, np.int16))
+
+
+def timed(samples: Samples) -> Run:
+    """Run this process's way once."""
+    began, worked = time.perf_counter(), time.process_time()
+    text, words = _run(samples)
+    return Run(time.perf_counter() - began, time.process_time() - worked, text, words)
+
+
 def main() -> None:
-    """Run every way in turn, print a table, write the figures."""
+    """Run every way in turn, each in a process of its own, print a table, write the figures."""
     options = arguments()
     samples = (decode_audio(str(options.audio)) * 32768).clip(-32768, 32767).astype(np.int16)
     reference = json.loads(options.audio.with_suffix(".json").read_text())["segments"]
-    text = " ".join(segment["text"] for segment in reference)
-    ways = prepared(options.model, options.only)
-    taken: dict[str, list[float]] = {name: [] for name in ways}
-    busy: dict[str, list[float]] = {name: [] for name in ways}
-    said: dict[str, tuple[str, list[Word]]] = {}
+    spawn = multiprocessing.get_context("spawn")
+    pools = {name: ProcessPoolExecutor(1, spawn, load, (name, options.model)) for name in options.only.split(",")}
+    runs: dict[str, list[Run]] = {name: [] for name in pools}
+    for pool in pools.values():
+        pool.submit(timed, samples[:SAMPLE_RATE]).result()  # loaded before the clock starts
     for _ in range(options.rounds):
-        for name, run in ways.items():
-            began, worked = time.perf_counter(), time.process_time()
-            said[name] = run(samples)
-            taken[name].append(time.perf_counter() - began)
-            busy[name].append(time.process_time() - worked)
-    seconds = len(samples) / SAMPLE_RATE
-    rows = []
-    for name, times in taken.items():
-        errors = score(text, said[name][0])
-        row: dict[str, Any] = {"name": name, "seconds": times, "speed": seconds / statistics.median(times)}
-        row |= {"processor_seconds": statistics.median(busy[name])}
-        row |= {"wer": errors.rate, "wer_interval": [errors.low, errors.high], "words": errors.words}
-        if said[name][1]:
-            row["times"] = starts_and_ends(said[name][1], reference)
-        rows.append(row)
-        print(
-            f"{name:12} {row['speed']:6.1f} x real time   {row['processor_seconds']:6.1f} s of processor"
-            f"   WER {errors}"
-            f"   S {errors.substitutions} D {errors.deletions} I {errors.insertions}   {row.get('times', '')}"
-        )
+        for name, pool in pools.items():
+            runs[name].append(pool.submit(timed, samples).result())
+    rows = [row(name, some, len(samples) / SAMPLE_RATE, reference) for name, some in runs.items()]
+    for each in rows:
+        print(each.pop("line"))
     if options.out:
         machine = {"cores": cores(), "load": os.getloadavg()}
-        options.out.write_text(json.dumps({"audio": seconds, "machine": machine, "ways": rows}, indent=1))
+        options.out.write_text(json.dumps({"machine": machine, "model": options.model, "ways": rows}, indent=1))
+    for pool in pools.values():
+        pool.shutdown()
 
 
-def prepared(model: str, only: str) -> dict[str, Callable[[Samples], tuple[str, list[Word]]]]:
-    """Return the ways to compare, models loaded and warm."""
-    path = locate(model, Path(tempfile.gettempdir()) / "longscribe-models")
-    engine = Whisper(path, model)
-    theirs = WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=cores())
-    ways = {"transcribe": stock(theirs), "ours": ours(engine)}
-    ways |= {f"batched-{size}": batched(theirs, size) for size in BATCHES}
-    chosen = {name: run for name, run in ways.items() if not only or name in only.split(",")}
-    for run in chosen.values():
-        run(np.zeros(SAMPLE_RATE, np.int16))
-    return chosen
+def row(name: str, runs: Sequence[Run], seconds: float, reference: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return one way's figures, and as ``line`` how they read."""
+    errors = score(" ".join(segment["text"] for segment in reference), runs[-1].text)
+    made: dict[str, Any] = {
+        "name": name,
+        "seconds": [run.seconds for run in runs],
+        "speed": seconds / statistics.median(run.seconds for run in runs),
+        "processor_seconds": statistics.median(run.processor for run in runs),
+        "wer": errors.rate,
+        "wer_interval": [errors.low, errors.high],
+        "words": errors.words,
+    }
+    made["line"] = (
+        f"{name:12} {made['speed']:6.1f} x real time   {made['processor_seconds']:6.1f} s of processor"
+        f"   WER {errors}   S {errors.substitutions} D {errors.deletions} I {errors.insertions}"
+    )
+    if runs[-1].words:
+        made["times"] = starts_and_ends(runs[-1].words, reference)
+        made["line"] += "".join(f"   {key} {value:.2f}" for key, value in made["times"].items())
+    return made
 
 
 def arguments() -> argparse.Namespace:
@@ -172,7 +226,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("audio", nargs="?", type=Path, default=directory / "read-4min.flac")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="base")
-    parser.add_argument("--only", default="", help="names to run, separated by commas")
+    parser.add_argument("--only", default=WAYS, help="names to run, separated by commas")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
 """How much speech the detector and the planner lose, how much silence they keep, and how full the windows are.
 
-    python -m benchmarks.missed_speech RECORDING.flac… [--json OUT.json] [--chunk-seconds 56]
+    python -m benchmarks.missed_speech RECORDING.flac… [--json OUT.json] [--chunk-seconds 116]
 
 Beside each recording lies a ``.json`` with its ``segments`` (start and end in seconds). Without arguments: all such
 pairs in the directory that LONGSCRIBE_TEST_AUDIO names. Each is measured clean, 30 dB too low, and with seeded pink
@@ -23,6 +23,7 @@ from longscribe.adapters.speech import WebRtcDetector
 from longscribe.core import speech
 from longscribe.core.cutting import PlannedChunk, Planner
 from longscribe.core.limits import FRAME, GRID, SAMPLE_RATE
+from longscribe.core.settings import Settings
 
 THRESHOLD = -45.0
 PAUSE = 30
@@ -117,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Speech missed, silence kept, windows filled.")
     parser.add_argument("recordings", nargs="*", type=Path)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--chunk-seconds", type=float, default=56.0)
+    parser.add_argument("--chunk-seconds", type=float, default=Settings().chunk_seconds)
     options = parser.parse_args()
     recordings = options.recordings
     if not recordings and (directory := os.environ.get("LONGSCRIBE_TEST_AUDIO")):

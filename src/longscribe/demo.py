@@ -57,7 +57,7 @@ def _speak(path: Path) -> float:
         file.setsampwidth(2)
         file.setframerate(voice.sample_rate)
         file.writeframes((samples.clip(-1, 1) * 32767).astype("<i2").tobytes())
-    return len(samples) / voice.sample_rate
+    return float(len(samples) / voice.sample_rate)
 
 
 def _score(text: str) -> int:

@@ -84,6 +84,7 @@ class PullLoop:
         self._held: list[_Held] = []
         self._tasks: dict[_Held, ChunkTask] = {}
         self._careful = True  # what comes next may be what killed the process before
+        self._last = False  # the queue gave less than it was asked for
         self._ready: deque[_Place] = deque()
         self._in_flight: Counter[_Chunk] = Counter()
         self._stopping = False
@@ -126,6 +127,7 @@ class PullLoop:
             pulled = self._pull(room)
             with self._changed:
                 self._held.extend(pulled)
+                self._last = len(pulled) < room
                 if pulled:
                     self._careful = any(held.suspect for held in pulled)
                 else:
@@ -207,9 +209,10 @@ class PullLoop:
             others = others or not all(held.suspect for held in self._held)
         if others or not together:
             return []
-        # An even share: the last windows of a job are spread over the lanes.
-        share = min(self._ports.recogniser.batch, math.ceil(len(together) / self._ports.recogniser.lanes))
-        batch = together[:share]
+        recogniser = self._ports.recogniser
+        # A full batch is cheapest, but a job's last windows are spread over the lanes.
+        share = math.ceil(len(together) / recogniser.lanes) if self._last else recogniser.batch
+        batch = together[: min(share, recogniser.batch)]
         taken = set(batch)
         self._ready = deque(place for place in self._ready if place not in taken)
         return batch

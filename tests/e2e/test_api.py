@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+import wave
 from pathlib import Path
 
 import pytest
 
 import longscribe
 from longscribe import api, wiring
+from longscribe.adapters.media import AvMedia
 from longscribe.core.transcript import Segment, Status, Transcript
 from longscribe.errors import BadInput, NoSpace, OverLimit
 from tests.e2e.commands import tone_machine
@@ -98,6 +100,35 @@ def test_leaving_a_stream_early_stops_everything(
         talk, language="en", chunk_seconds=10.0, state=tmp_path / "state"
     ).text.split() == words(COUNT)
     assert 0 < heard < len(recogniser.batches)
+
+
+def children() -> set[str]:
+    """The processes this one has started and not yet buried."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {pid for task in tasks for pid in (task / "children").read_text().split()}
+
+
+def test_leaving_a_stream_early_ends_the_decoders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recogniser: ToneRecogniser
+) -> None:
+    path = tmp_path / "long.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(spoken(1_500).tobytes())
+    monkeypatch.setattr(wiring, "machine", lambda *_: tone_machine(recogniser, AvMedia(2)))
+    before = children()
+    seen: set[str] = set()
+    recogniser.before = lambda _: seen.update(children() - before)
+
+    async def leave() -> None:
+        async for _ in longscribe.stream(path, language="en", chunk_seconds=10.0):
+            break
+
+    asyncio.run(leave())
+    assert seen
+    assert children() <= before
 
 
 def test_state_keeps_the_work_done(talk: Path, recogniser: ToneRecogniser, tmp_path: Path) -> None:

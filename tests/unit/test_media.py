@@ -1,3 +1,4 @@
+import functools
 import io
 import itertools
 import os
@@ -16,15 +17,21 @@ from longscribe.core.limits import GRID, MAX_RECORDING_BYTES, SAMPLE_RATE
 from longscribe.errors import BadInput, Gone, OverLimit, Poison
 from tests.hostile.recordings import FORMATS, babble, decode, encode, reader, recording, stretches
 
-LONG_SECONDS = 250  # two seams
+SEAM_SECONDS = 125  # one seam
+LONG_SECONDS = 250  # two
 
 
-def click_offsets(samples: np.ndarray, seconds: int) -> np.ndarray:
+@functools.cache
+def long_recording(seconds: int = LONG_SECONDS) -> bytes:
+    return encode(babble(seconds, 16_000), "flac", "flac", 16_000)
+
+
+def click_offsets(samples: np.ndarray, seconds: int, late: int) -> np.ndarray:
     """Return how far each second's click is from where it was put, in samples at 16 kHz."""
     offsets = []
     for second in range(1, seconds):
-        around = np.abs(samples[second * SAMPLE_RATE - 100 : second * SAMPLE_RATE + 100].astype(float))
-        offsets.append(np.argmax(around) - 100)
+        place = second * SAMPLE_RATE + late
+        offsets.append(np.argmax(np.abs(samples[place - 20 : place + 20].astype(float))) - 20)
     return np.array(offsets)
 
 
@@ -32,54 +39,53 @@ def click_offsets(samples: np.ndarray, seconds: int) -> np.ndarray:
 def test_every_format_is_decoded_whole_and_in_time(kind):
     samples, missing = decode(recording(kind))
     assert not missing
-    priming = 1024 * SAMPLE_RATE / 44_100 if kind == "aac" else 0  # ADTS cannot say that its first frame is priming
+    priming = (
+        1024 * SAMPLE_RATE // 44_100 if kind == "aac" else 0
+    )  # ADTS cannot say that its first frame is priming
     assert abs(len(samples) / SAMPLE_RATE - 20) < 0.04
-    assert np.abs(click_offsets(samples, 20)[:-1] - priming).max() < 12
+    assert np.abs(click_offsets(samples, 20, priming)).max() < 12
 
 
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "m4a", "aac", "webm"])
-def test_the_samples_depend_neither_on_the_workers_nor_on_the_start(kind):
-    container, codec, rate = FORMATS[kind]
-    data = encode(babble(LONG_SECONDS, rate), container, codec, rate)
+@pytest.mark.parametrize("data", ["mp3", "m4a", "aac", "opus", "long"])
+def test_the_samples_depend_neither_on_the_workers_nor_on_the_start(data):
+    data = long_recording() if data == "long" else recording(data, SEAM_SECONDS)
     one = stretches(data, 1)
-    assert [(part.start, len(part.samples)) for part in one[:2]] == [(0, GRID), (GRID, GRID)]
+    assert [(part.start, len(part.samples)) for part in one[:1]] == [(0, GRID)]
     for other in (stretches(data, 2), stretches(data, 4)):
         assert [part.start for part in other] == [part.start for part in one]
         assert all(np.array_equal(a.samples, b.samples) for a, b in zip(one, other, strict=True))
-    for first in (1, 2):
+    for first in range(1, len(one)):
         rest = stretches(data, 2, first * GRID)
         assert [part.start for part in rest] == [part.start for part in one[first:]]
         assert all(np.array_equal(a.samples, b.samples) for a, b in zip(one[first:], rest, strict=True))
     assert stretches(data, 1, 3 * GRID) == []
 
 
-@pytest.mark.parametrize("kind", ["wav", "flac", "alac"])
+@pytest.mark.parametrize("kind", ["wav", "flac"])
 def test_seams_are_exact_to_the_sample_and_the_bit(kind):
     """One long resampling, without ranges, gives the same samples: lossless formats leave no excuse."""
     container, codec, rate = FORMATS[kind]
-    audio = babble(LONG_SECONDS, rate)
+    audio = babble(SEAM_SECONDS, rate)
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
     frame = av.AudioFrame.from_ndarray(audio.reshape(1, -1), format="s16", layout="mono")
     frame.sample_rate = rate
     whole = np.concatenate([part.to_ndarray()[0] for one in (frame, None) for part in resampler.resample(one)])
     samples, missing = decode(encode(audio, container, codec, rate), 2)
     assert not missing
-    assert len(samples) == LONG_SECONDS * SAMPLE_RATE
+    assert len(samples) == SEAM_SECONDS * SAMPLE_RATE
     assert np.abs(samples.astype(int) - whole[: len(samples)]).max() <= 1
 
 
 @pytest.mark.parametrize("kind", ["mp3", "m4a", "opus"])
 def test_lossy_seams_match_a_plain_decoding(kind):
-    container, codec, rate = FORMATS[kind]
-    data = encode(babble(LONG_SECONDS, rate), container, codec, rate)
+    data = recording(kind, SEAM_SECONDS)
     with av.open(io.BytesIO(data)) as plain:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
         parts = [part for frame in plain.decode(audio=0) for part in resampler.resample(frame)]
     whole = np.concatenate([part.to_ndarray()[0] for part in parts]).astype(float)
     samples, _ = decode(data, 2)
-    for seam in (GRID, 2 * GRID):
-        near = slice(seam - 800, seam + 800)
-        assert np.corrcoef(samples[near].astype(float), whole[near])[0, 1] > 0.999
+    near = slice(GRID - 800, GRID + 800)
+    assert np.corrcoef(samples[near].astype(float), whole[near])[0, 1] > 0.999
 
 
 def test_stereo_is_averaged():
@@ -109,12 +115,20 @@ def test_a_sample_or_silence_is_a_result(audio):
     assert not missing
 
 
-def test_the_first_range_does_not_wait_for_the_last():
-    data = encode(babble(LONG_SECONDS * 2, 16_000), "flac", "flac", 16_000)
-    arrivals = []
-    stretches(data, 1, each=lambda _: arrivals.append(time.monotonic()))
-    with AvMedia(1).decode(reader(data), len(data)) as ranges:
+def test_the_first_range_does_not_wait_for_the_whole_file():
+    head = encode(np.zeros(1, np.int16), "wav", "pcm_s16le", 16_000)[:-2]
+    length = 10 * 3600 * 16_000 * 2
+    head = head[:-4] + length.to_bytes(4, "little")
+    reached = []
+
+    def read(start: int, end: int) -> bytes:
+        reached.append(end)
+        return (head[start:] if start < len(head) else b"").ljust(end - start, b"\0")[: end - start]
+
+    with AvMedia(1).decode(read, len(head) + length) as ranges:
         assert next(ranges).start == 0
+        time.sleep(0.5)  # the rest must not be read while nobody asks for it
+    assert max(reached) < 50 * 2**20
 
 
 def test_chunks_survive_encoding():
@@ -162,7 +176,7 @@ def test_what_the_reader_raises_comes_out():
 
 
 def test_a_slow_store_is_read_ahead():
-    data = encode(babble(600, 44_100), "ipod", "aac", 44_100)
+    data = recording("flac", SEAM_SECONDS)
 
     def timed(latency: float) -> tuple[float, int]:
         reads = itertools.count()
@@ -184,7 +198,7 @@ def test_a_slow_store_is_read_ahead():
 
 
 def test_a_lost_decoder_costs_its_range_and_no_more(monkeypatch):
-    data = encode(babble(LONG_SECONDS, 16_000), "flac", "flac", 16_000)
+    data = long_recording()
     plain = stretches(data, 1)
     original = media_pipeline.decode_range
 
@@ -206,7 +220,7 @@ def test_a_lost_decoder_costs_its_range_and_no_more(monkeypatch):
 
 @pytest.mark.parametrize("deaths", [1, 2])
 def test_a_lost_demuxer_is_started_again_once(monkeypatch, deaths):
-    data = encode(babble(LONG_SECONDS, 16_000), "flac", "flac", 16_000)
+    data = long_recording()
     plain = stretches(data, 1)
     original = media_pipeline.Pipeline._pass_on
     left = [deaths]
@@ -234,22 +248,27 @@ def children() -> list[str]:
     return found
 
 
+def interrupted(data: bytes) -> None:
+    with AvMedia(2).decode(reader(data), len(data)) as ranges:
+        next(ranges)
+        raise KeyboardInterrupt
+
+
 def test_leaving_ends_every_child():
-    data = encode(babble(LONG_SECONDS * 2, 16_000), "flac", "flac", 16_000)
+    data = long_recording(2 * LONG_SECONDS)
     before = set(children())
     with AvMedia(3).decode(reader(data), len(data)) as ranges:
         next(ranges)
         assert set(children()) > before
     assert set(children()) == before
-    with pytest.raises(KeyboardInterrupt), AvMedia(2).decode(reader(data), len(data)) as ranges:
-        next(ranges)
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(data)
     assert set(children()) == before
 
 
 def test_children_end_when_their_parent_is_killed(tmp_path):
     path = tmp_path / "long.flac"
-    path.write_bytes(encode(babble(LONG_SECONDS, 16_000), "flac", "flac", 16_000))
+    path.write_bytes(long_recording())
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom longscribe.adapters.media import AvMedia\n"
         f"data = Path({str(path)!r}).read_bytes()\n"

@@ -145,13 +145,14 @@ class Source:
     def __init__(self, file: RemoteFile) -> None:
         self._file = file
         self._container = _open(file)
-        stream = self._container.streams.best("audio")
+        streams = self._container.streams
+        stream = streams.best("audio") or next(iter(streams.audio), None)  # none is best if none is sane
         if stream is None:
             raise Refused(Refusal.NO_AUDIO_STREAM)
         if not isinstance(stream, AudioStream) or stream.codec_context is None or stream.time_base is None:
             raise Refused(Refusal.CODEC)
         self._stream = stream
-        for other in self._container.streams:
+        for other in streams:
             other.discard = Discard.default if other.index == stream.index else Discard.all
         codec = stream.codec_context
         self.format = _checked_format(codec)

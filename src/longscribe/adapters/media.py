@@ -73,8 +73,10 @@ class AvMedia:
         """Return the samples of a chunk that `encode` made. Raises `Poison` if it cannot be read."""
         blocks: list[Samples] = []
         total = 0
+        declared: int | None = 0
         try:
             with av.open(io.BytesIO(data), "r", format="flac") as container:
+                declared = container.streams.audio[0].duration
                 for frame in container.decode(audio=0):
                     if (frame.sample_rate, frame.layout.nb_channels, frame.format.name) != (SAMPLE_RATE, 1, "s16"):
                         raise Poison("The chunk is not 16 kHz mono; run its job again.")
@@ -84,6 +86,8 @@ class AvMedia:
                         raise Poison("The chunk is longer than any chunk may be; run its job again.")
         except (av.FFmpegError, IndexError, ValueError):
             raise Poison("The chunk's audio cannot be read; run its job again.") from None
+        if total != (declared or 0):
+            raise Poison("The chunk's audio is damaged; run its job again.")
         return np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
 
 

@@ -7,12 +7,16 @@ socket, no program. All it has are its two pipes. It ends when its parent does, 
 import os
 import resource
 import signal
+from contextlib import suppress
 
 from longscribe.adapters import decoding, demuxing
 from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Payload, Tag
 
 MEMORY_BYTES = 768 * 2**20
 """Address space, FFmpeg's libraries included (about 250 MB); promise: parent and children stay under 1 GiB."""
+
+NOBODY = 65_534
+"""The user and group that own nothing."""
 
 CPU_SECONDS = 3600
 """A backstop behind the parent's deadlines: 48 hours of audio take some two minutes."""
@@ -55,6 +59,11 @@ def confine() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+    if os.getuid() == 0:
+        with suppress(PermissionError):  # root without the right to become another: it may not raise limits either
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
 
 
 def main() -> None:

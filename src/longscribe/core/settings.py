@@ -33,7 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     model: str = "base"  #: a Whisper model's name or a directory
     compute_type: str = "auto"
     word_times: bool = False  #: write each word's times into the JSON
-    chunk_seconds: float = 56.0  #: speech a chunk holds at most
+    chunk_seconds: float = 116.0  #: speech a chunk holds at most: four windows of 29 s
 
     def hash(self) -> str:
         """Return 16 hex digits that stand for these settings."""
