@@ -6,9 +6,9 @@ AUDIO is a 16 kHz file with its reference, a ``.json`` of the same name: ``segme
 ``end`` (seconds) and ``text``. Without it, the directory ``LONGSCRIBE_TEST_AUDIO`` must hold ``read-4min.flac``.
 
 Every way has a process of its own, its model loaded before, and is run ``--rounds`` times in turn, so that a slow
-minute of the machine hits all. Times are from decoded samples to the text; ours include finding the speech, planning
-the windows, and word times, which the others are not asked for. On a machine with other work, compare the processor
-seconds.
+minute of the machine hits all. Times are from decoded samples to the text; ours include finding the speech,
+planning the windows, and word times, which the others are not asked for. On a machine with other work, compare the
+processor seconds.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def batched(model: WhisperModel, size: int) -> Way:
 
 
 def side_by_side(models: Sequence[WhisperModel], size: int) -> Way:
-    """Return stock batched pipelines that share the recording, one after the other in time, cut where it is quiet."""
+    """Return two stock batched pipelines at once: each takes half of the recording, cut where it is quiet."""
     pipelines = [batched(model, size) for model in models]
 
     def run(samples: Samples) -> tuple[str, list[Word]]:

@@ -14,6 +14,7 @@ one, ``read-25min.flac`` in the directory that LONGSCRIBE_TEST_AUDIO names.
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -22,18 +23,22 @@ import tempfile
 import time
 import wave
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.engine import BATCHES, LANGUAGE, prepared
+from benchmarks.engine import LANGUAGE, load, timed
 from benchmarks.missed_speech import read, truth, variants
 from benchmarks.scoring import score
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.settings import Settings
 
 LENGTHS = (28.0, 45.0, Settings().chunk_seconds)
+
+OPPONENTS = ("transcribe", "batched-8", "batched-16", "pair-4")
+"""Stock faster-whisper: as it comes, in batches, and two batched pipelines side by side of one thread each."""
 
 
 def ours(path: Path, chunk_seconds: float = Settings().chunk_seconds) -> tuple[str, float]:
@@ -68,32 +73,36 @@ def measured(name: str, times: list[float], seconds: float, reference: str, text
     return row
 
 
+def stock(name: str) -> Callable[[np.ndarray], tuple[str, float]]:
+    """Return one of stock faster-whisper's ways in a process of its own, its model loaded."""
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), load, (name, "base"))
+
+    def run(samples: np.ndarray) -> tuple[str, float]:
+        done = pool.submit(timed, samples).result()
+        return done.text, done.seconds
+
+    run(np.zeros(SAMPLE_RATE, np.int16))
+    return run
+
+
 def speed(path: Path, reference: str, rounds: int) -> list[dict[str, Any]]:
     """Run every way in turn and return the rows."""
     samples = read(path)
-    names = ["transcribe", *(f"batched-{size}" for size in BATCHES)]
-    ways: dict[str, Callable[[], tuple[str, float]]] = {"longscribe": lambda: ours(path)}
-    for name, run in prepared("base", ",".join(names)).items():
-        ways[name] = lambda run=run: _timed(run, samples)
+    ways: dict[str, Callable[[np.ndarray], tuple[str, float]]] = {"longscribe": lambda _: ours(path)}
+    ways |= {name: stock(name) for name in OPPONENTS}
     times: dict[str, list[float]] = {name: [] for name in ways}
     said: dict[str, str] = {}
     for _ in range(rounds):
         for name, way in ways.items():
-            said[name], took = way()
+            said[name], took = way(samples)
             times[name].append(took)
     return [measured(name, times[name], len(samples) / SAMPLE_RATE, reference, said[name]) for name in ways]
-
-
-def _timed(run: Callable[[Any], tuple[str, Any]], samples: np.ndarray) -> tuple[str, float]:
-    began = time.perf_counter()
-    text, _ = run(samples)
-    return text, time.perf_counter() - began
 
 
 def accuracy(path: Path, segments: list[dict[str, Any]], reference: str) -> list[dict[str, Any]]:
     """Return the rows of each variant of the recording and each chunk length."""
     samples = read(path)
-    plain = prepared("base", "transcribe")["transcribe"]
+    plain = stock("transcribe")
     rows = []
     for variant, audio in variants(samples, truth(samples, segments)):
         if "low" in variant:
@@ -101,7 +110,7 @@ def accuracy(path: Path, segments: list[dict[str, Any]], reference: str) -> list
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory) / "recording.wav"
             _write(file, audio)
-            text, took = _timed(plain, audio)
+            text, took = plain(audio)
             seconds = len(audio) / SAMPLE_RATE
             rows.append(measured(f"{variant}: transcribe", [took], seconds, reference, text))
             for length in LENGTHS:

@@ -7,7 +7,8 @@ beside it.
 
 What becomes of a message on each path:
 
-- run, dropped by `prepare` as not to be run, or for a chunk in hand already: acknowledged, a result published first
+- run, or dropped by `prepare` as not to be run: acknowledged, a result published first
+- for a chunk in hand already, as a second message: let go, and its lease expires
 - preparing, recognising or publishing failed: nacked, so that it comes again until its attempts are spent
 - this process dies: the lease expires, and the message comes again
 - the disk is full: the loop ends with `NoSpace`; the leases expire
@@ -174,8 +175,8 @@ class PullLoop:
                 self._tasks[held] = prepared.task
                 self._ready.extend((chunk, number) for number in range(len(chunk.windows)))
                 self._changed.notify_all()
-        if in_hand:  # should the one in hand fail, its own message comes again
-            self._acknowledge(held)
+        if in_hand:  # left until its lease expires: by then the chunk is answered, or else this message is needed
+            self._release([held])
 
     def _lane(self) -> None:
         while batch := self._take():
@@ -251,9 +252,11 @@ class PullLoop:
                 self._fatal = error
             self.stop()
             return
-        self._give_back(chunks)
         with self._changed:
             self._careful = True
+            for held in chunks:  # before they are given back: they may come again at once
+                self._tasks.pop(held, None)
+        self._give_back(chunks)
         self._release(chunks)
 
     def _give_back(self, chunks: Sequence[_Held]) -> None:

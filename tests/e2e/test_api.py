@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from longscribe import api, wiring
 from longscribe.adapters.media import AvMedia
 from longscribe.core.transcript import Segment, Status, Transcript
 from longscribe.errors import BadInput, NoSpace, OverLimit
+from longscribe.ports import WindowAudio
 from tests.e2e.commands import tone_machine
-from tests.standins import PcmMedia, ToneRecogniser, spoken, words
+from tests.standins import PcmMedia, ToneRecogniser, spoken, tones, words
 
 COUNT = 120
 
@@ -68,18 +70,25 @@ def test_all_streamed_segments_are_the_transcripts(talk: Path) -> None:
 
 
 def test_segments_come_while_work_goes_on(talk: Path, recogniser: ToneRecogniser) -> None:
-    recogniser.seconds = 0.1
+    """The last window is not heard before the first segment has come."""
+    come = threading.Event()
+    waited: list[bool] = []
 
-    async def first() -> int:
+    def wait(windows: Sequence[WindowAudio]) -> None:
+        if any(found.text == f" {words(COUNT)[-1]}" for window in windows for found in tones(window.samples)):
+            waited.append(come.wait(20))
+
+    recogniser.before = wait
+
+    async def first() -> str:
         async for segment in longscribe.stream(talk, language="en", chunk_seconds=10.0):
-            assert segment.text.startswith("w000")
-            return sum(map(len, recogniser.batches))
+            come.set()
+            return segment.text
         raise AssertionError
 
-    early = asyncio.run(first())
-    recogniser.batches.clear()
+    assert asyncio.run(first()).startswith("w000")
     longscribe.transcribe(talk, language="en", chunk_seconds=10.0)
-    assert 0 < early < sum(map(len, recogniser.batches))
+    assert all(waited)
 
 
 def test_leaving_a_stream_early_stops_everything(

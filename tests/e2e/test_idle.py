@@ -60,14 +60,14 @@ def seconds(work: Embedded, talk: Path) -> float:
 def test_slow_stores_do_not_slow_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All jobs run side by side: they mostly sleep, and what else slows the machine slows all.
 
-    What remains is the way of the first chunk to the model and of the last text to the transcript. The mean of a few
-    evens out how the last windows happen to fall to the lanes.
+    What remains is the way of the first chunk to the model and of the last text to the transcript. The mean of a
+    few evens out how the last windows happen to fall to the lanes.
     """
     talk = tmp_path / "talk.pcm"
     talk.write_bytes(spoken(COUNT).tobytes())
 
     def opened(name: str) -> Embedded:
-        settings = Settings(language="en", model="tones")
+        settings = Settings(language="en", model="tones", chunk_seconds=56.0)
         return stack.enter_context(Embedded(tmp_path / name, settings, tone_machine(Device())))
 
     with ExitStack() as stack:

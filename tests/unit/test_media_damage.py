@@ -73,7 +73,7 @@ def test_a_file_cut_off_before_its_index_is_bad_input(kind):
 
 
 def with_index_in_front(data: bytes) -> bytes:
-    """Move an MP4's index to the front; it holds the places of the samples, 4 bytes each, which move back by that."""
+    """Move an MP4's index to the front; the samples' places that it holds, 4 bytes each, move back by that."""
     boxes, at = {}, 0
     while at < len(data):
         size = int.from_bytes(data[at : at + 4], "big")

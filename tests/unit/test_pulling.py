@@ -343,16 +343,43 @@ def test_a_task_that_is_not_to_be_run_is_acknowledged(bench: Bench, event: Uploa
     assert bench.recogniser.batches == []
 
 
-def test_a_second_message_for_a_chunk_in_hand_is_not_run(bench: Bench, event: UploadEvent) -> None:
+def test_a_second_message_for_a_chunk_in_hand_is_not_run_and_not_lost(bench: Bench, event: UploadEvent) -> None:
     task = bench.jobs.chunk(job_id(event), 0).task
     bench.drop(topics.CHUNKS_HIGH)
     bench.drop(topics.CHUNKS_LOW)
+    bench.drop(topics.RESULTS)
     for _ in range(3):
         bench.queue.publish(topics.CHUNKS_HIGH, encode(task))
     bench.recogniser.seconds = 0.2
     with running(bench):
+        until(lambda: bench.queue.backlog(topics.RESULTS) == 1)
+    assert sum(map(len, bench.recogniser.batches)) == len(task.windows)
+    assert bench.queue.backlog(topics.CHUNKS_HIGH) == 2
+    bench.assemble()
+    bench.queue.void_leases()
+    with running(bench):
         until(lambda: idle(bench))
     assert sum(map(len, bench.recogniser.batches)) == len(task.windows)
+
+
+def test_a_chunk_given_back_and_taken_again_at_once_is_run(bench: Bench, event: UploadEvent) -> None:
+    """It comes again before the loop has let the first delivery go."""
+
+    class Quick(Faulty):
+        def nack(self, subscription: str, leases: Sequence[str]) -> None:
+            bench.queue.nack(subscription, leases)
+            time.sleep(0.1)
+
+    failures = iter([True])
+
+    def fail(_: Sequence[WindowAudio]) -> None:
+        if next(failures, False):
+            raise RuntimeError("the device went mad")
+
+    bench.recogniser.before = fail
+    with running(bench, queue=Quick(bench.queue, lambda *_: None)):
+        finish(bench, event)
+    assert bench.text(event) == words(COUNT)
 
 
 def test_a_full_disk_ends_the_loop_and_loses_nothing(bench: Bench, event: UploadEvent) -> None:

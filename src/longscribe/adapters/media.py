@@ -86,7 +86,7 @@ class AvMedia:
                         raise Poison("The chunk is longer than any chunk may be; run its job again.")
         except (av.FFmpegError, IndexError, ValueError):
             raise Poison("The chunk's audio cannot be read; run its job again.") from None
-        if total != (declared or 0):
+        if total != (declared or 0) or not data.startswith(b"fLaC"):
             raise Poison("The chunk's audio is damaged; run its job again.")
         return np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
 

@@ -150,9 +150,11 @@ class Pipeline:
             try:
                 return self._follow(child, ahead)
             except ChildLost as lost:
+                if self._stopped:
+                    return None
                 if not self._format:
                     raise BadInput(f"The recording cannot be opened ({lost}); convert it to FLAC.") from None
-                if self._stopped or died_in == self._index:
+                if died_in == self._index:
                     return self._lose_the_rest()
                 died_in = self._index
             finally:

@@ -1,7 +1,7 @@
 """Frames of raw MP3 and ADTS files, found by their headers.
 
-Such files carry no timestamps, and FFmpeg does not tell which bytes it skipped; without that, a damaged stretch would
-vanish and all that follows move forward. So the frames are found here, and skipped bytes are counted.
+Such files carry no timestamps, and FFmpeg does not tell which bytes it skipped; without that, a damaged stretch
+would vanish and all that follows move forward. So the frames are found here, and skipped bytes are counted.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def measure_like(first: bytes) -> Measure | None:
     for length, mask in ((_mp3_length, b"\xff\xfe\x0c\x00"), (_adts_length, b"\xff\xfe\xfd\xc0")):
         if length(first):
             kind = _masked(first, mask)
-            return lambda data: length(data) if _masked(data, mask) == kind else 0  # noqa: B023 - returned at once
+            return lambda data: length(data) if _masked(data, mask) == kind else 0
     return None
 
 
