@@ -30,6 +30,15 @@ check: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Takes every figure of the README again; LONGSCRIBE_TEST_AUDIO names the directory of recordings and references.
+bench: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.machine > docs/figures/machine.json
+	$(BIN)/python -m benchmarks.pipeline speed --json docs/figures/speed.json
+	$(BIN)/python -m benchmarks.pipeline accuracy --json docs/figures/accuracy.json
+	$(BIN)/python -m benchmarks.missed_speech --json docs/figures/missed_speech.json
+	$(BIN)/python -m benchmarks.chunking --json docs/figures/chunking.json
+	$(BIN)/python -m benchmarks.report
+
 # uv must be on the PATH; no host is written into the files.
 LOCK = uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"

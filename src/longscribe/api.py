@@ -4,7 +4,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -60,7 +60,9 @@ async def stream(
     Takes and raises what `transcribe` does. All segments together are those of the transcript. Leaving the loop
     early stops the work. ``async for segment in stream("talk.mp3"): print(segment.start, segment.text)``
     """
-    with _opened(state, options) as work:
+    opened = ExitStack()
+    work = opened.enter_context(_opened(state, options))
+    try:
         job_id = work.submit(Path(path))
         work.start()
         follower = Follower(work.jobs, job_id)
@@ -73,6 +75,9 @@ async def stream(
                 return
             work.check()
             await asyncio.sleep(POLL_SECONDS)
+    finally:
+        # The batches under way are finished first; the event loop need not wait for them.
+        await asyncio.to_thread(opened.close)
 
 
 @contextmanager

@@ -1,0 +1,91 @@
+"""Write the measured figures from ``docs/figures/*.json`` into the README, between its two marks.
+
+    python -m benchmarks.report
+
+No figure is typed by hand: a test compares the README with what this makes.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+FIGURES = ROOT / "docs" / "figures"
+START, END = "<!-- figures -->\n", "<!-- /figures -->"
+
+
+def report() -> str:
+    """Return the section as Markdown."""
+    speed, accuracy, chunking, missed = (
+        json.loads((FIGURES / f"{name}.json").read_text())
+        for name in ("speed", "accuracy", "chunking", "missed_speech")
+    )
+    machine = json.loads((FIGURES / "machine.json").read_text())
+    return "\n".join(
+        [
+            f"Taken on {machine['date']} on {machine['cores']} cores ({machine['processor']}), a shared and noisy"
+            " machine: trust ratios, not seconds. Whisper base, int8, on a CPU. `make bench` takes them again.",
+            "",
+            f"**Speed**, {speed['recording']}: ours is the whole process from file to files, word times included;"
+            " theirs begin with decoded samples and a loaded model. Medians"
+            f" of {len(speed['rows'][0]['seconds'])} rounds, run in turn.",
+            "",
+            *_speed(speed["rows"]),
+            "",
+            "**Accuracy** by chunk length, the same recording, clean and with pink noise 10 dB below its speech:",
+            "",
+            "| | word error rate | 95 % interval |",
+            "|---|---|---|",
+            *(f"| {row['name']} | {row['wer']:.1%} | {_interval(row)} |" for row in accuracy["rows"]),
+            "",
+            "**Speech missed** by the detector and the planner (10 ms frames of reference speech in no window):",
+            "",
+            "| | missed | silence kept | windows | seconds in a window | cuts through speech |",
+            "|---|---|---|---|---|---|",
+            *(
+                f"| {row['recording']} | {row['missed_percent']:.3f} % | {row['silence_kept_percent']:.0f} %"
+                f" | {row['windows']} | {row['mean_fill_seconds']:.1f} | {row['cuts_through_speech']} |"
+                for row in missed["rows"]
+            ),
+            "",
+            "**Chunking** m4a, 44.1 kHz, stereo: decode, detect, cut, encode, store and queue.",
+            "",
+            "| | seconds | peak memory, all processes | first chunk after |",
+            "|---|---|---|---|",
+            *(
+                f"| {row['hours']:g} hours | {row['seconds']:.0f} | {row['peak_memory_mb']} MB"
+                f" | {row['first_chunk_seconds']:.1f} s |"
+                for row in chunking
+            ),
+            "",
+        ]
+    )
+
+
+def _speed(rows: list[dict[str, Any]]) -> list[str]:
+    ours = rows[0]["speed"]
+    return [
+        "| | × real time | ours is | word error rate |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['name']} | {row['speed']:.1f} | {ours / row['speed']:.2f} × as fast | {row['wer']:.1%} |"
+            for row in rows
+        ),
+    ]
+
+
+def _interval(row: dict[str, Any]) -> str:
+    low, high = row["wer_interval"]
+    return f"{low:.1%} to {high:.1%}"
+
+
+def main() -> None:
+    """Rewrite the README's section."""
+    readme = ROOT / "README.md"
+    before, _, rest = readme.read_text(encoding="utf-8").partition(START)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{START}{report()}{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The README says what the measurements and the command line say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.report import END, START, report
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_figures_are_those_that_were_measured() -> None:
+    section = README.partition(START)[2].partition(END)[0]
+    assert section == report(), "python -m benchmarks.report"
+
+
+def test_every_option_of_the_command_is_in_the_readme() -> None:
+    command = Path(sys.executable).with_name("longscribe")
+    shown = subprocess.run(
+        [command, "transcribe", "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
+    )
+    options = set(re.findall(r"--[a-z][a-z-]+", shown.stdout)) - {"--help", "--out"}
+    assert options
+    assert {option for option in options if f"`{option}" not in README} == set()
+
+
+def test_every_folder_of_the_map_is_there() -> None:
+    table = README.partition("| folder | holds |")[2].partition("\n\n")[0]
+    folders = re.findall(r"^\| `([^`]+)`", table, re.M)
+    assert len(folders) > 5
+    assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
+
+
+def test_linked_pages_exist() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
