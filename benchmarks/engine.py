@@ -29,7 +29,7 @@ import numpy as np
 from faster_whisper import BatchedInferencePipeline, WhisperModel, decode_audio
 
 from benchmarks.scoring import score
-from longscribe.adapters.hardware import cores
+from longscribe.adapters.hardware import cores, keep_memory
 from longscribe.adapters.models import locate
 from longscribe.adapters.speech import WebRtcDetector
 from longscribe.adapters.whisper import Whisper
@@ -157,6 +157,7 @@ def load(name: str, model: str) -> None:
     global _run  # noqa: PLW0603 -- what a pool's initializer leaves for its tasks
     path = locate(model, Path(tempfile.gettempdir()) / "longscribe-models")
     if name == "ours":
+        keep_memory()
         _run = ours(Whisper(path, model))
     elif name == "pair-4":
         alone = [WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=1) for _ in range(2)]

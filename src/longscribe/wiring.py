@@ -104,11 +104,13 @@ class Machine:
 def machine(settings: Settings, variables: Mapping[str, str] = os.environ) -> Machine:
     """Return this machine's adapters for ``settings``. Raises `BadInput` if the model cannot be had."""
     # Heavy, and no part of the light installation.
+    from longscribe.adapters.hardware import keep_memory
     from longscribe.adapters.models import locate
     from longscribe.adapters.whisper import Whisper
 
     read = environment(variables)
     path = locate(settings.model, Path(read.models))
+    keep_memory()
     return Machine(
         media=AvMedia(read.decode_workers),
         detector=WebRtcDetector(),

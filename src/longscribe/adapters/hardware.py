@@ -99,7 +99,8 @@ def keep_memory() -> None:
     """Let freed memory stay with the process: the encoder takes and frees the same 70 MB for every layer.
 
     Measured with base: glibc's own way, a fresh mapping each time, costs 100,000 page faults a window and with them
-    a quarter of the encoder's time. The peak does not grow. Other C libraries are left alone.
+    a quarter of the encoder's time. The peak does not grow. Other C libraries are left alone. To be called before
+    other threads are: those keep the arenas they have.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -2,11 +2,11 @@
 
 One call of `Whisper.recognise` takes this way::
 
-    encode ─▶ detect the language ─▶ decode greedily, as one batch ─▶ guards ─▶ align the words
-                                                                        └─▶ again, alone: beam, then temperatures
+    encode ─▶ detect the language ─▶ decode with a beam, as one batch ─▶ guards ─▶ align the words
+                                                        again, alone: beam, then temperatures ◀─┘
 
 There are no timestamp tokens: in batches they make the model stop early and lose text. Times come from aligning the
-text with the decoder's attention. On a CPU only the greedy decoding is a batch: encoding and aligning are faster
+text with the decoder's attention. On a CPU only the first decoding is a batch: encoding and aligning are faster
 window by window, and their results cannot depend on the company then.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from longscribe.adapters.hardware import choose, keep_memory
+from longscribe.adapters.hardware import choose
 from longscribe.adapters.spectrogram import HOP, Spectrogram
 from longscribe.adapters.words import Speller, Voice
 from longscribe.core import guards
@@ -79,8 +79,6 @@ class Whisper:
         self.lanes = hardware.lanes
         self.batch = hardware.batch
         self._path = path
-        if self.device == "cpu":
-            keep_memory()
         self._hardware = hardware
         self._whisper = self._load(lanes=hardware.lanes, threads=hardware.threads)
         self.compute_type: str = self._whisper.compute_type
@@ -116,7 +114,7 @@ class Whisper:
     def _recognise(self, windows: Sequence[WindowAudio]) -> list[WindowResult]:
         encoded = self._encode([window.samples for window in windows])
         languages = self._languages(windows, encoded)
-        firsts = self._greedy(windows, encoded, languages)
+        firsts = self._firsts(windows, encoded, languages)
         results = []
         for row, (window, language, first) in enumerate(zip(windows, languages, firsts, strict=True)):
             kept, faults = self._settle(window, encoded[row : row + 1], language.code, first)
@@ -177,10 +175,10 @@ class Whisper:
 
     # Decoding
 
-    def _greedy(
+    def _firsts(
         self, windows: Sequence[WindowAudio], encoded: Encoded, languages: Sequence[_Language]
     ) -> list[Attempt]:
-        """Decode all windows greedily: one batch for all whose prompts are equally long."""
+        """Decode all windows with a beam: one batch for all whose prompts are equally long."""
         prompts = [
             self._prompt(language.code, window.vocabulary)
             for window, language in zip(windows, languages, strict=True)
@@ -190,7 +188,8 @@ class Whisper:
             alike[len(prompt)].append(row)
         attempts: dict[int, Attempt] = {}
         for rows in alike.values():
-            decoded = self._generate(self._whisper, encoded[rows], [prompts[row] for row in rows], beam_size=1)
+            some = [prompts[row] for row in rows]
+            decoded = self._generate(self._whisper, encoded[rows], some, beam_size=guards.BEAM)
             attempts.update(zip(rows, decoded, strict=True))
         return [attempts[row] for row in range(len(windows))]
 

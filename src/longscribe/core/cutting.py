@@ -192,9 +192,7 @@ class Planner:
     def _spans(self, found: Analysis, cut: _Cut, end: int | None) -> tuple[Span, ...]:
         first, last = speech.runs(found.region[cut.first : cut.last])
         offset = self._base + cut.first
-        spans = [
-            Span(int(offset + a) * FRAME, int(offset + b) * FRAME) for a, b in zip(first, last, strict=True)
-        ]
+        spans = [Span(int(offset + a) * FRAME, int(offset + b) * FRAME) for a, b in zip(first, last, strict=True)]
         if end is not None and spans:
             spans[-1] = Span(spans[-1].start, min(spans[-1].end, end))
         return tuple(_without(spans, self._missing))
@@ -208,9 +206,7 @@ class Planner:
             piece = _Quiet(span.start, span.end, int(energy[last] - energy[first]), last - first)
             if quiet and quiet[-1].end == piece.start:
                 before = quiet.pop()
-                piece = _Quiet(
-                    before.start, piece.end, before.energy + piece.energy, before.frames + piece.frames
-                )
+                piece = _Quiet(before.start, piece.end, before.energy + piece.energy, before.frames + piece.frames)
             quiet.append(piece)
         return quiet
 
