@@ -23,7 +23,9 @@ demo: .venv/demo.stamp
 
 # ARGS="tests/contract -q" for a part.
 test: .venv/dev.stamp
-	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest --cov --cov-report= $(ARGS)
+	$(if $(ARGS),,$(BIN)/coverage report)
+	$(if $(ARGS),,$(BIN)/coverage report --include='src/longscribe/core/*,src/longscribe/stages/*' --fail-under=100)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

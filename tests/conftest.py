@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.standins import Bench
+
+# Promises ask for ten thousand examples: ``pytest --hypothesis-profile=long``; by default there are a few hundred.
+settings.register_profile("long", max_examples=10_000, deadline=None)
 
 
 @pytest.fixture

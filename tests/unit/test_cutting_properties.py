@@ -1,10 +1,9 @@
 """Promise 7, the planner's half: plans tile exactly, lose nothing, and depend on the frames alone.
 
-Ten thousand examples: ``LONGSCRIBE_EXAMPLES=10000 pytest tests/unit/test_cutting_properties.py``.
+Ten thousand examples: ``pytest --hypothesis-profile=long tests/unit/test_cutting_properties.py``.
 """
 
 import math
-import os
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,7 +18,6 @@ from longscribe.core.speech import Frames
 from longscribe.messages import Missing, Silence, Span
 
 often = settings(
-    max_examples=int(os.environ.get("LONGSCRIBE_EXAMPLES", "200")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

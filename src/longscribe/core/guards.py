@@ -1,7 +1,8 @@
 """What says that a window's text cannot be trusted, and what is done about it.
 
 A window is decoded with a beam first. What fails is decoded again alone: with all the room there is and without the
-vocabulary if that came back, then with rising temperatures. The first attempt that passes is kept; if none does, the best one is kept and carries what it failed.
+vocabulary if that came back, then with rising temperatures. The first attempt that passes is kept; if none does,
+the best one is kept and carries what it failed.
 """
 
 import re

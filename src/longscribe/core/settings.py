@@ -43,7 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Return these settings if every one can be honoured."""
         if self.language is not None and self.language not in LANGUAGES:
             raise BadInput(
-                f"Unknown language {self.language!r}; give a code such as 'en' or 'de', or leave it out to detect it."
+                f"Unknown language {self.language!r};"
+                " give a code such as 'en' or 'de', or leave it out to detect it."
             )
         for name in self.formats:
             if name not in FORMATS:
@@ -70,7 +71,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for term in self.vocabulary:
             if len(term) > MAX_TERM_CHARACTERS:
                 raise OverLimit(
-                    f"The vocabulary's term {term[:20]!r}… is longer than {MAX_TERM_CHARACTERS} characters; shorten it."
+                    f"The vocabulary's term {term[:20]!r}… is longer than {MAX_TERM_CHARACTERS} characters;"
+                    " shorten it."
                 )
             if not term.strip() or not term.isprintable():
                 raise BadInput("A term of the vocabulary is empty or not printable; remove it.")

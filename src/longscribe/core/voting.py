@@ -34,7 +34,7 @@ def vote(chunks: Iterable[Chunk]) -> str | None:
 
 
 def outvoted(chunk: Chunk, language: str) -> bool:
-    """Return whether a chunk must be transcribed again in ``language``: it heard another one, and was not certain."""
+    """Return whether a chunk must be transcribed again in ``language``: it heard another, and was not certain."""
     if chunk.result is None or chunk.task.language is not None:
         return False
     return any(heard.language != language and not certain(heard) for heard in chunk.result.windows)
