@@ -1,6 +1,7 @@
 """Runs the command line in processes of its own."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,16 @@ def with_tones(log: Path, seconds: float, *arguments: object) -> list[str]:
 
 
 def start(command: list[str], **options: Any) -> "subprocess.Popen[str]":
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    # A background job ignores Ctrl-C, and so would what it starts: here it counts, however the tests were started.
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
+        **options,
+    )
 
 
 def run(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":

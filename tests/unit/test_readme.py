@@ -1,5 +1,6 @@
 """The README says what the measurements and the command line say."""
 
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,11 @@ def test_the_figures_are_those_that_were_measured() -> None:
 def test_every_option_of_the_command_is_in_the_readme() -> None:
     command = Path(sys.executable).with_name("longscribe")
     shown = subprocess.run(
-        [command, "transcribe", "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
+        [command, "transcribe", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200"},
     )
     options = set(re.findall(r"--[a-z][a-z-]+", shown.stdout)) - {"--help", "--out"}
     assert options
