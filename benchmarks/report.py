@@ -27,8 +27,8 @@ def report() -> str:
             " machine: trust ratios, not seconds. Whisper base, int8, on a CPU. `make bench` takes them again.",
             "",
             f"**Speed**, {speed['recording']}: ours is the whole process from file to files, word times included;"
-            " theirs begin with decoded samples and a loaded model. Medians"
-            f" of {len(speed['rows'][0]['seconds'])} rounds, run in turn.",
+            " theirs begin with decoded samples and a loaded model. Run in turn, medians; rounds:"
+            f" {len(speed['rows'][0]['seconds'])}.",
             "",
             *_speed(speed["rows"]),
             "",
