@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks import longfile
 from longscribe import wiring
-from longscribe.adapters.media import AvMedia
+from longscribe.adapters.media.av_media import AvMedia
 from longscribe.adapters.speech import WebRtcDetector
 from longscribe.core.settings import Settings
 from longscribe.messages import UploadEvent

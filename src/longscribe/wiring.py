@@ -11,7 +11,7 @@ import msgspec
 from longscribe.adapters.local.files import Files
 from longscribe.adapters.local.jobs import SqliteJobs
 from longscribe.adapters.local.queue import SqliteQueue, Subscription
-from longscribe.adapters.media import AvMedia
+from longscribe.adapters.media.av_media import AvMedia
 from longscribe.adapters.speech import WebRtcDetector
 from longscribe.core import limits, topics
 from longscribe.core.settings import Settings

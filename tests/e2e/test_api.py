@@ -10,7 +10,7 @@ import pytest
 
 import longscribe
 from longscribe import api, wiring
-from longscribe.adapters.media import AvMedia
+from longscribe.adapters.media.av_media import AvMedia
 from longscribe.core.transcript import Segment, Status, Transcript
 from longscribe.errors import BadInput, NoSpace, OverLimit
 from longscribe.ports import WindowAudio

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from longscribe import __version__, wiring
-from longscribe.adapters.media import AvMedia
+from longscribe.adapters.media.av_media import AvMedia
 from longscribe.core import limits
 from longscribe.embedded import checked
 from longscribe.errors import BadInput, NoSpace, Permanent

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hibari import Hibari
 
-from longscribe.adapters.media import AvMedia
+from longscribe.adapters.media.av_media import AvMedia
 from longscribe.adapters.speech import WebRtcDetector
 from longscribe.core.limits import GRID
 from longscribe.demo_text import PARAGRAPHS

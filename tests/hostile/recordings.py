@@ -9,7 +9,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from longscribe.adapters.media import AvMedia
+from longscribe.adapters.media.av_media import AvMedia
 from longscribe.messages import Missing
 from longscribe.ports import Decoded, RangeReader
 

@@ -14,9 +14,9 @@ import av
 import numpy as np
 import pytest
 
-from longscribe.adapters import media_child
-from longscribe.adapters.media_processes import Child
-from longscribe.adapters.media_wire import DEMUX_ARGUMENTS, Tag
+from longscribe.adapters.media import child as media_child
+from longscribe.adapters.media.processes import Child
+from longscribe.adapters.media.wire import DEMUX_ARGUMENTS, Tag
 from longscribe.core.limits import MAX_CHANNELS, MAX_RECORDING_SECONDS, MAX_SOURCE_RATE, MIN_SOURCE_RATE
 from longscribe.errors import BadInput, OverLimit
 from tests.hostile.recordings import babble, decode, encode, recording, stretches
@@ -215,7 +215,7 @@ def test_children_are_started_bare(monkeypatch):
 
 
 def test_a_reader_of_nothing_useful_cannot_hang(monkeypatch):
-    monkeypatch.setattr("longscribe.adapters.media_processes.PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr("longscribe.adapters.media.processes.PATIENCE_SECONDS", 2.0)
     began = time.monotonic()
     with pytest.raises(BadInput):
         decode(bytes(3_000_000) + recording("wav", 5))

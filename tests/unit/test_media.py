@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from longscribe.adapters import media_pipeline
-from longscribe.adapters.media import AvMedia
+from longscribe.adapters.media import pipeline
+from longscribe.adapters.media.av_media import AvMedia
 from longscribe.core.limits import GRID, MAX_RECORDING_BYTES, SAMPLE_RATE
 from longscribe.errors import BadInput, Gone, OverLimit, Poison
 from tests.hostile.recordings import FORMATS, babble, decode, encode, reader, recording, stretches
@@ -200,14 +200,14 @@ def test_a_slow_store_is_read_ahead():
 def test_a_lost_decoder_costs_its_range_and_no_more(monkeypatch):
     data = long_recording()
     plain = stretches(data, 1)
-    original = media_pipeline.decode_range
+    original = pipeline.decode_range
 
     def murderous(child, job):
         if job.index == 1:
             child.kill()
         return original(child, job)
 
-    monkeypatch.setattr(media_pipeline, "decode_range", murderous)
+    monkeypatch.setattr(pipeline, "decode_range", murderous)
     parts = stretches(data, 2)
     assert [(part.start, len(part.samples)) for part in parts] == [
         (part.start, len(part.samples)) for part in plain
@@ -222,16 +222,16 @@ def test_a_lost_decoder_costs_its_range_and_no_more(monkeypatch):
 def test_a_lost_demuxer_is_started_again_once(monkeypatch, deaths):
     data = long_recording()
     plain = stretches(data, 1)
-    original = media_pipeline.Pipeline._pass_on
+    original = pipeline.Pipeline._pass_on
     left = [deaths]
 
     def murderous(self, tag, payload):
         original(self, tag, payload)
         if self._index == 1 and self._job and left[0]:
             left[0] -= 1
-            raise media_pipeline.ChildLost("it died")
+            raise pipeline.ChildLost("it died")
 
-    monkeypatch.setattr(media_pipeline.Pipeline, "_pass_on", murderous)
+    monkeypatch.setattr(pipeline.Pipeline, "_pass_on", murderous)
     parts = stretches(data, 2)
     assert sum(len(part.samples) for part in parts) == LONG_SECONDS * SAMPLE_RATE
     assert np.array_equal(parts[0].samples, plain[0].samples)
@@ -270,7 +270,7 @@ def test_children_end_when_their_parent_is_killed(tmp_path):
     path = tmp_path / "long.flac"
     path.write_bytes(long_recording())
     program = (
-        "import sys, time\nfrom pathlib import Path\nfrom longscribe.adapters.media import AvMedia\n"
+        "import sys, time\nfrom pathlib import Path\nfrom longscribe.adapters.media.av_media import AvMedia\n"
         f"data = Path({str(path)!r}).read_bytes()\n"
         "with AvMedia(2).decode(lambda s, e: data[s:e], len(data)) as ranges:\n"
         "    next(ranges)\n"

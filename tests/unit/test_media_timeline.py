@@ -1,5 +1,5 @@
-from longscribe.adapters.raw_frames import frames, measure_like
-from longscribe.adapters.timeline import Timeline
+from longscribe.adapters.media.raw_frames import frames, measure_like
+from longscribe.adapters.media.timeline import Timeline
 
 RATE = 48_000
 PACKET = 960

@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 
-from longscribe.adapters.media_processes import PATIENCE_SECONDS, Child, ChildLost
-from longscribe.adapters.media_ranges import Job, Result, decode_range, lose_range
-from longscribe.adapters.media_wire import (
+from longscribe.adapters.media.processes import PATIENCE_SECONDS, Child, ChildLost
+from longscribe.adapters.media.ranges import Job, Result, decode_range, lose_range
+from longscribe.adapters.media.read_ahead import ReadAhead
+from longscribe.adapters.media.wire import (
     DEMUX_ARGUMENTS,
     DONE_ARGUMENTS,
     OPENED_ARGUMENTS,
@@ -24,7 +25,6 @@ from longscribe.adapters.media_wire import (
     Refusal,
     Tag,
 )
-from longscribe.adapters.read_ahead import ReadAhead
 from longscribe.core.limits import (
     GRID,
     MAX_CHANNELS,

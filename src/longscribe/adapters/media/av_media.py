@@ -8,8 +8,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from longscribe.adapters.media_pipeline import Pipeline, refusal
-from longscribe.adapters.media_wire import Refusal
+from longscribe.adapters.media.pipeline import Pipeline, refusal
+from longscribe.adapters.media.wire import Refusal
 from longscribe.core.limits import (
     GRID,
     MAX_CHUNK_EXTENT,

@@ -14,9 +14,11 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Discard
 
-from longscribe.adapters.containers import claimed_size, ogg_is_cut
-from longscribe.adapters.decoding import open_decoder, packet_of
-from longscribe.adapters.media_wire import (
+from longscribe.adapters.media.containers import claimed_size, ogg_is_cut
+from longscribe.adapters.media.decoding import open_decoder, packet_of
+from longscribe.adapters.media.raw_frames import HEADER_BYTES, frames, measure_like
+from longscribe.adapters.media.timeline import Timeline
+from longscribe.adapters.media.wire import (
     READ_ARGUMENTS,
     Pipe,
     Refusal,
@@ -24,8 +26,6 @@ from longscribe.adapters.media_wire import (
     Tag,
     at_16k,
 )
-from longscribe.adapters.raw_frames import HEADER_BYTES, frames, measure_like
-from longscribe.adapters.timeline import Timeline
 from longscribe.core.limits import MAX_CHANNELS, MAX_RECORDING_SECONDS, MAX_SOURCE_RATE, MIN_SOURCE_RATE
 
 Packet: TypeAlias = "av.Packet[AudioStream]"

@@ -5,7 +5,7 @@ import select
 import subprocess
 import sys
 
-from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Payload, Tag
+from longscribe.adapters.media.wire import FRAME, MAX_PAYLOAD, Payload, Tag
 
 PATIENCE_SECONDS = 20.0
 """How long a child may work without taking or giving a byte; some 1,000 times what a range's packets take."""
@@ -22,7 +22,7 @@ class Child:
         # No variable of ours reaches it but where Python finds its modules.
         environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "longscribe.adapters.media_child"],
+            [sys.executable, "-P", "-m", "longscribe.adapters.media.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -8,8 +8,8 @@ from struct import error as StructError  # noqa: N812
 
 import numpy as np
 
-from longscribe.adapters.media_processes import Child, ChildLost
-from longscribe.adapters.media_wire import DONE_ARGUMENTS, LOSS, RESULT_ARGUMENTS, Loss, Payload, Tag
+from longscribe.adapters.media.processes import Child, ChildLost
+from longscribe.adapters.media.wire import DONE_ARGUMENTS, LOSS, RESULT_ARGUMENTS, Loss, Payload, Tag
 from longscribe.core.limits import GRID
 from longscribe.messages import Missing
 from longscribe.ports import Decoded

@@ -7,8 +7,8 @@ and a packet's place never depends on where decoding began.
 
 from dataclasses import dataclass, field
 
-from longscribe.adapters.media_source import BUFFER_BYTES, Refused, RemoteFile, Source
-from longscribe.adapters.media_wire import (
+from longscribe.adapters.media.source import BUFFER_BYTES, Refused, RemoteFile, Source
+from longscribe.adapters.media.wire import (
     DEMUX_ARGUMENTS,
     DONE_ARGUMENTS,
     OPENED_ARGUMENTS,

@@ -15,7 +15,8 @@ import av
 import av.filter
 from av.audio.codeccontext import AudioCodecContext
 
-from longscribe.adapters.media_wire import (
+from longscribe.adapters.media.timeline import TOLERANCE_SECONDS
+from longscribe.adapters.media.wire import (
     DONE_ARGUMENTS,
     LOSS,
     RANGE_ARGUMENTS,
@@ -29,7 +30,6 @@ from longscribe.adapters.media_wire import (
     at_16k,
     records,
 )
-from longscribe.adapters.timeline import TOLERANCE_SECONDS
 from longscribe.core.limits import GRID, MAX_CHANNELS, SAMPLE_RATE
 
 BLOCK_SECONDS = 1

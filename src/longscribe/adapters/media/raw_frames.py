@@ -7,7 +7,7 @@ would vanish and all that follows move forward. So the frames are found here, an
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from longscribe.adapters.containers import File
+from longscribe.adapters.media.containers import File
 
 Measure = Callable[[bytes], int]
 """Given the bytes at some place, the length of the frame that begins there, or 0."""

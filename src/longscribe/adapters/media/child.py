@@ -1,4 +1,4 @@
-"""The program that meets hostile media: ``python -m longscribe.adapters.media_child``.
+"""The program that meets hostile media: ``python -m longscribe.adapters.media.child``.
 
 It runs in a process of its own, with an empty environment, and after its imports it can open nothing: no file, no
 socket, no program. All it has are its two pipes. It ends when its parent does, for then its pipe ends.
@@ -9,8 +9,8 @@ import resource
 import signal
 from contextlib import suppress
 
-from longscribe.adapters import decoding, demuxing
-from longscribe.adapters.media_wire import FRAME, MAX_PAYLOAD, Payload, Tag
+from longscribe.adapters.media import decoding, demuxing
+from longscribe.adapters.media.wire import FRAME, MAX_PAYLOAD, Payload, Tag
 
 MEMORY_BYTES = 768 * 2**20
 """Address space, FFmpeg's libraries included (about 250 MB); promise: parent and children stay under 1 GiB."""
