@@ -128,13 +128,17 @@ class ToneRecogniser:
     seconds: float = 0.0  #: that each call takes
     lanes: int = 2
     batch: int = 4
-    model: str = "tones"
+    model: str = Settings().model
     compute_type: str = "int8"
     device: str = "cpu"
+    unknown: str = "xx"  #: a language it does not know
     hears: Callable[[WindowAudio], tuple[str, float]] = lambda window: (window.language or "en", 0.99)
     before: Callable[[Sequence[WindowAudio]], None] = lambda windows: None  #: called first; may raise
     log: Path | None = None  #: gets a line for each window, by whatever process
     batches: list[list[str]] = field(default_factory=list)  #: each call's windows, their text
+
+    def knows(self, language: str) -> bool:
+        return language != self.unknown
 
     def recognise(self, windows: Sequence[WindowAudio]) -> list[WindowResult]:
         heard = [tones(window.samples) for window in windows]
@@ -230,7 +234,7 @@ class Bench:
     def __init__(self, home: Path, clock: Clock | None = None, lease_seconds: float = LEASE_SECONDS) -> None:
         self.home = home
         self.clock = clock or ManualClock()
-        self.settings = Settings(language="en", model="tones", chunk_seconds=10.0)
+        self.settings = Settings(language="en", chunk_seconds=10.0)
         dead = DeadLetterPolicy(topics.DEAD_CHUNKS, MAX_ATTEMPTS_EMBEDDED)
         subscriptions = [
             Subscription(topics.CHUNKS_HIGH, topics.CHUNKS_HIGH, lease_seconds, dead),

@@ -69,5 +69,5 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[Missing, ...] = ()  #: stretches that could not be decoded
     state: ChunkState = ChunkState.PENDING
     updated: float = 0.0
-    result: ChunkResult | None = None
-    reason: str | None = None  #: why it is missing
+    result: ChunkResult | None = None  #: while a later run is pending, still the one before
+    reason: str | None = None  #: why the last run was given up

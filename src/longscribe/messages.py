@@ -1,4 +1,4 @@
-"""What passes between the stages: UploadEvent → ChunkTask → ChunkResult, and Sealed when a job's end is known.
+"""What passes between the stages: UploadEvent → ChunkTask → ChunkResult or ChunkRefused, and Sealed at a job's end.
 
 Frozen values with a version. Encoded as JSON; whatever cannot be decoded is one `DecodeError`. All times are
 integer samples at 16 kHz, counted from the start of the recording.
@@ -100,6 +100,7 @@ class ChunkTask(msgspec.Struct, frozen=True, tag=True):
     windows: tuple[Window, ...]
     speech: int  #: samples of speech in the windows
     priority: Priority
+    model: str  #: that is to transcribe it
     language: str | None = None  #: pinned; None: detect
     version: int = VERSION
 
@@ -163,6 +164,17 @@ class ChunkResult(msgspec.Struct, frozen=True, tag=True):
     version: int = VERSION
 
 
+class ChunkRefused(msgspec.Struct, frozen=True, tag=True):
+    """A worker cannot transcribe a chunk, and no other attempt could: it is given up at once."""
+
+    job_id: str
+    index: int
+    run: int
+    settings_hash: str
+    reason: str  #: one sentence
+    version: int = VERSION
+
+
 class Sealed(msgspec.Struct, frozen=True, tag=True):
     """A job's chunk total has been written: its last result may have come before, so look whether it is done."""
 
@@ -170,10 +182,10 @@ class Sealed(msgspec.Struct, frozen=True, tag=True):
     version: int = VERSION
 
 
-Message = TypeVar("Message", UploadEvent, ChunkTask, ChunkResult, Sealed)
+Message = TypeVar("Message", UploadEvent, ChunkTask, ChunkResult, ChunkRefused, Sealed)
 
 
-def encode(message: UploadEvent | ChunkTask | ChunkResult | Sealed) -> bytes:
+def encode(message: UploadEvent | ChunkTask | ChunkResult | ChunkRefused | Sealed) -> bytes:
     """Return ``message`` as JSON in UTF-8, its kind in ``type``."""
     return msgspec.json.encode(message)
 
@@ -191,9 +203,9 @@ def decode(data: bytes, kind: type[Message]) -> Message:
     return cast("Message", _decode(data, kind))
 
 
-def decode_result(data: bytes) -> ChunkResult | Sealed:
+def decode_result(data: bytes) -> ChunkResult | ChunkRefused | Sealed:
     """Return what the results topic carried. Raises as `decode` does."""
-    return cast("ChunkResult | Sealed", _decode(data, ChunkResult | Sealed))
+    return cast("ChunkResult | ChunkRefused | Sealed", _decode(data, ChunkResult | ChunkRefused | Sealed))
 
 
 def _decode(data: bytes, kind: Any) -> object:

@@ -88,8 +88,12 @@ class DeadLetterPolicy:
 class Queue(Protocol):
     """Topics and subscriptions as Pub/Sub has them: at least once, in any order, leased, retained."""
 
-    def publish(self, topic: str, data: bytes) -> None:
-        """Queue a message durably on every subscription of ``topic``."""
+    def publish(self, topic: str, data: bytes, group: str = "") -> None:
+        """Queue a message durably on every subscription of ``topic``.
+
+        ``group`` says whose it is (a job's id): a queue may deliver the groups in turn, so that none waits for
+        another's end.
+        """
         ...
 
     def pull(self, subscription: str, limit: int) -> list[Delivery]:
@@ -157,11 +161,17 @@ class Jobs(Protocol):
         ...
 
     def give_up(self, job_id: str, index: int, run: int, reason: str) -> bool:
-        """Make a pending chunk *missing*; False, and no change, if it is not pending or in another run."""
+        """End a pending chunk's run without a result; False, and no change, if it is not pending or in another run.
+
+        It becomes *missing*; one that an earlier run has a result of becomes *done* with that again.
+        """
         ...
 
     def requeue(self, task: ChunkTask) -> bool:
-        """Make the chunk pending under ``task``, whose run must be its current one plus one; False otherwise."""
+        """Make the chunk pending under ``task``, whose run must be its current one plus one; False otherwise.
+
+        It keeps its result until it gets another.
+        """
         ...
 
     def any_pending(self, job_id: str) -> bool:
@@ -244,6 +254,10 @@ class Recogniser(Protocol):
     device: str
     lanes: int  #: calls that run side by side to good effect
     batch: int  #: windows in one call that the device is best fed with
+
+    def knows(self, language: str) -> bool:
+        """Return whether the model can be told to hear this language."""
+        ...
 
     def recognise(self, windows: Sequence[WindowAudio]) -> list[WindowResult]:
         """Return what each window says, in order; word times are in samples from the window's own start.

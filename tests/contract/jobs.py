@@ -55,6 +55,7 @@ def make_task(index: int = 0, run: int = 1, job_id: str = "job-1") -> ChunkTask:
         windows=(Window(start, start + 20 * RATE, (Span(start, start + 9 * RATE),)),),
         speech=9 * RATE,
         priority=Priority.HIGH,
+        model="base",
     )
 
 
@@ -310,10 +311,21 @@ class JobsContract:
             jobs.give_up("job-1", 0, 1, "crash")
         task = replace(make_task(run=2), language="fr")
         assert jobs.requeue(task)
-        assert replace(jobs.chunk("job-1", 0), updated=0.0) == replace(make_chunk(), task=task)
+        kept = make_result() if ended == "done" else None
+        assert replace(jobs.chunk("job-1", 0), updated=0.0) == replace(make_chunk(), task=task, result=kept)
         assert jobs.any_pending("job-1")
         assert not jobs.store_result(make_result(run=1)), "a late writer of the older run"
         assert jobs.store_result(make_result(run=2))
+        assert jobs.chunk("job-1", 0).result == make_result(run=2)
+
+    def test_a_rerun_given_up_leaves_the_older_result(self, jobs: Jobs) -> None:
+        jobs.create_chunk(make_chunk())
+        jobs.store_result(make_result())
+        jobs.requeue(make_task(run=2))
+        assert jobs.give_up("job-1", 0, 2, "no such model")
+        chunk = jobs.chunk("job-1", 0)
+        assert (chunk.state, chunk.result, chunk.reason) == (ChunkState.DONE, make_result(), "no such model")
+        assert not jobs.any_pending("job-1")
 
     @pytest.mark.parametrize("run", [0, 1, 3])
     def test_only_the_next_run_can_be_queued(self, jobs: Jobs, run: int) -> None:
@@ -336,7 +348,8 @@ class JobsContract:
                 ),
             )
             chunk = jobs.chunk("job-1", index)
-            assert (chunk.task.run, chunk.state, chunk.result) == (2, ChunkState.PENDING, None)
+            assert (chunk.task.run, chunk.state) == (2, ChunkState.PENDING)
+            assert chunk.result in (None, make_result(index))
 
     def test_pending_chunks_are_known(self, jobs: Jobs) -> None:
         assert not jobs.any_pending("job-1")

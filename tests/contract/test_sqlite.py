@@ -85,6 +85,22 @@ def test_the_oldest_come_first(queue: SqliteQueue) -> None:
     assert [d.data for d in queue.pull("tasks", 3)] == [b"2", b"4", b"5"]
 
 
+@pytest.mark.parametrize("limit", [1, 4])
+def test_groups_take_turns(queue: SqliteQueue, clock: ManualClock, limit: int) -> None:
+    for number in range(40):
+        queue.publish("tasks", b"long %d" % number, "long")
+    for number in range(4):
+        queue.publish("tasks", b"short %d" % number, "short")
+    pulled = []
+    while len(pulled) < 10:
+        got = queue.pull("tasks", limit)
+        pulled += [delivery.data for delivery in got]
+        queue.acknowledge("tasks", [delivery.lease for delivery in got])
+        clock.sleep(1)
+    assert [data for data in pulled if data.startswith(b"short")] == [b"short %d" % number for number in range(4)]
+    assert pulled.index(b"short 3") < 10
+
+
 def test_a_limit_of_nothing_leases_nothing(queue: SqliteQueue) -> None:
     queue.publish("tasks", b"1")
     assert queue.pull("tasks", 0) == queue.pull("tasks", -1) == []
@@ -319,7 +335,7 @@ def test_a_damaged_file_is_told(path: Path, open_queue: Open) -> None:
 def test_a_file_of_another_version_is_told_and_left_alone(path: Path, open_queue: Open) -> None:
     open_queue().close()
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 999")
     connection.close()
     with pytest.raises(Permanent, match="another version"):
         open_queue()
@@ -361,7 +377,9 @@ def test_a_mistake_of_ours_stays_one(queue: SqliteQueue) -> None:
 def test_a_failed_transaction_leaves_nothing(queue: SqliteQueue) -> None:
     def write() -> None:
         with queue._database.write() as connection:
-            connection.execute("INSERT INTO messages (subscription, data, published) VALUES ('tasks', x'00', 0)")
+            connection.execute(
+                "INSERT INTO messages (subscription, sender, data, published) VALUES ('tasks', '', x'00', 0)"
+            )
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from longscribe import cli, watching, wiring
+from longscribe.core.settings import Settings
 from tests.e2e.commands import tone_machine
 from tests.standins import ToneRecogniser
 
@@ -31,7 +32,12 @@ def recogniser() -> ToneRecogniser:
 @pytest.fixture
 def tones(monkeypatch: pytest.MonkeyPatch, recogniser: ToneRecogniser) -> None:
     """Recordings are plain samples, and are heard by the stand-in."""
-    monkeypatch.setattr(wiring, "machine", lambda *_: tone_machine(recogniser))
+
+    def machine(settings: Settings, *_: object) -> wiring.Machine:
+        recogniser.model = settings.model
+        return tone_machine(recogniser)
+
+    monkeypatch.setattr(wiring, "machine", machine)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from longscribe.ports import Samples, WindowAudio
 from tests.e2e.commands import tone_machine
 from tests.standins import PcmMedia, ToneRecogniser, silence, spoken, tones, words
 
-SETTINGS = Settings(language="en", model="tones", chunk_seconds=10.0)
+SETTINGS = Settings(language="en", chunk_seconds=10.0)
 
 
 def pcm(path: Path, samples: Samples) -> Path:
@@ -126,7 +126,7 @@ def test_begun_afresh(tmp_path: Path, home: Path, how: str) -> None:
         if how == "failed":
             with pytest.raises(BadInput, match="a mishap"):
                 work.transcript(job_id)
-    settings = Settings(language="de", model="tones", chunk_seconds=10.0) if how == "settings" else SETTINGS
+    settings = Settings(language="de", chunk_seconds=10.0) if how == "settings" else SETTINGS
     recogniser = ToneRecogniser()
     with Embedded(home, settings, tone_machine(recogniser)) as work:
         assert work.submit(talk, afresh=how == "afresh") == job_id

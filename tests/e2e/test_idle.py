@@ -67,7 +67,7 @@ def test_slow_stores_do_not_slow_the_model(tmp_path: Path, monkeypatch: pytest.M
     talk.write_bytes(spoken(COUNT).tobytes())
 
     def opened(name: str) -> Embedded:
-        settings = Settings(language="en", model="tones", chunk_seconds=56.0)
+        settings = Settings(language="en", chunk_seconds=56.0)
         return stack.enter_context(Embedded(tmp_path / name, settings, tone_machine(Device())))
 
     with ExitStack() as stack:

@@ -54,6 +54,13 @@ def base(cache):
     return Whisper(locate("base", cache), "base", device="cpu")
 
 
+def test_a_model_says_which_languages_it_knows(tiny, base):
+    assert base.knows("de")
+    assert not base.knows("yue")
+    assert tiny.knows("en")
+    assert not tiny.knows("de")
+
+
 def window(samples, language="en", vocabulary=(), seed=1):
     return WindowAudio(samples, language, vocabulary, seed)
 

@@ -47,6 +47,7 @@ def task(index: int, start: int, end: int, windows: Sequence[Window], run: int =
         windows=tuple(windows),
         speech=sum(window.samples for window in windows),
         priority=Priority.LOW,
+        model=SETTINGS.model,
     )
 
 

@@ -137,7 +137,7 @@ def test_a_chunk_given_up_does_not_hold_up_the_rest(bench: Bench, event: UploadE
 
 
 def test_text_whose_language_may_be_outvoted_is_held_back(bench: Bench) -> None:
-    bench.settings = Settings(model="tones", chunk_seconds=10.0)
+    bench.settings = Settings(chunk_seconds=10.0)
     doubtful = words(COUNT)[30]
 
     def hears(window: WindowAudio) -> tuple[str, float]:

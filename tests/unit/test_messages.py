@@ -13,6 +13,7 @@ from longscribe.errors import DecodeError
 from longscribe.messages import (
     VERSION,
     BlobRef,
+    ChunkRefused,
     ChunkResult,
     ChunkTask,
     Guard,
@@ -57,12 +58,14 @@ TASKS = st.builds(
     st.lists(WINDOWS, max_size=3).map(tuple),
     SAMPLES,
     st.sampled_from(Priority),
+    TEXT,
     st.none() | TEXT,
 )
 MADE = st.builds(Provenance, TEXT, TEXT, TEXT, TEXT, TEXT, st.floats(0, 1e6), SAMPLES)
 RESULTS = st.builds(ChunkResult, TEXT, SAMPLES, SAMPLES, TEXT, st.lists(HEARD, max_size=3).map(tuple), MADE)
+REFUSALS = st.builds(ChunkRefused, TEXT, SAMPLES, SAMPLES, TEXT, TEXT)
 SEALS = st.builds(Sealed, TEXT)
-ANY = st.one_of(EVENTS, TASKS, RESULTS, SEALS)
+ANY = st.one_of(EVENTS, TASKS, RESULTS, REFUSALS, SEALS)
 
 
 @given(ANY)

@@ -15,7 +15,7 @@ PENDING, DONE, MISSING = ChunkState.PENDING, ChunkState.DONE, ChunkState.MISSING
 def chunk(index: int, state: ChunkState, start: int | None = None, end: int | None = None) -> Chunk:
     start = index * 100 if start is None else start
     end = start + 100 if end is None else end
-    task = ChunkTask("job", index, 1, "", BlobRef("b", "n", 1), start, start, end, (), 0, Priority.LOW)
+    task = ChunkTask("job", index, 1, "", BlobRef("b", "n", 1), start, start, end, (), 0, Priority.LOW, "tiny.en")
     return Chunk(task=task, state=state)
 
 

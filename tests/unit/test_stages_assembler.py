@@ -10,7 +10,7 @@ from longscribe.core import topics
 from longscribe.core.settings import Settings
 from longscribe.documents import ChunkState, JobState
 from longscribe.errors import DecodeError
-from longscribe.messages import ChunkResult, ChunkTask, Sealed, UploadEvent, decode, encode
+from longscribe.messages import ChunkRefused, ChunkResult, ChunkTask, Sealed, UploadEvent, decode, encode
 from longscribe.ports import WindowAudio
 from longscribe.stages import chunker
 from longscribe.stages.assembler import GIVEN_UP, Assembled, settle, take_dead_letter, take_result
@@ -159,6 +159,30 @@ def test_a_dead_letter_makes_its_own_stretch_missing_and_no_other(bench: Bench, 
     assert all(of.start / 16_000 <= part["start"] < part["end"] <= of.end / 16_000 for part in lost)
 
 
+def refusal(of: ChunkTask) -> bytes:
+    return encode(ChunkRefused(of.job_id, of.index, of.run, of.settings_hash, "it asks for another model"))
+
+
+def test_a_refused_chunk_is_missing_for_its_reason(bench: Bench, event: UploadEvent) -> None:
+    tasks = [chunk.task for chunk in bench.chunks(event)]
+    outcomes = [take_result(refusal(of), bench.assembler()) for of in tasks]
+    assert outcomes == [Assembled.STORED] * (len(tasks) - 1) + [Assembled.WRITTEN]
+    assert bench.job(event).state is JobState.PARTIAL
+    assert {chunk.reason for chunk in bench.chunks(event)} == {"it asks for another model"}
+    assert take_result(refusal(tasks[0]), bench.assembler()) is Assembled.DROPPED
+
+
+def test_a_refused_rerun_leaves_the_text_as_it_was(bench: Bench, event: UploadEvent) -> None:
+    bench.work()
+    bench.assemble()
+    again = replace(bench.chunks(event)[0].task, run=2, model="other")
+    assert bench.jobs.requeue(again)
+    bench.jobs.move(job_id(event), JobState.COMPLETE, JobState.TRANSCRIBING)
+    assert take_result(refusal(again), bench.assembler()) is Assembled.WRITTEN
+    assert bench.job(event).state is JobState.COMPLETE
+    assert bench.text(event) == words(COUNT)
+
+
 def test_a_dead_letter_that_comes_twice_counts_once(bench: Bench, event: UploadEvent) -> None:
     of = bench.jobs.chunk(job_id(event), 2).task
     assert take_dead_letter(encode(of), bench.assembler()) is Assembled.STORED
@@ -209,7 +233,7 @@ def test_of_two_that_see_the_end_one_finishes(bench: Bench, event: UploadEvent) 
 @pytest.fixture
 def polyglot(bench: Bench) -> UploadEvent:
     """A recording whose language nobody set, and whose third window on is heard, uncertainly, as French."""
-    bench.settings = Settings(model="tones", chunk_seconds=10.0)
+    bench.settings = Settings(chunk_seconds=10.0)
 
     def hears(window: WindowAudio) -> tuple[str, float]:
         if window.language is not None:
@@ -270,7 +294,7 @@ def test_requeued_documents_come_before_the_jobs_move_and_messages_last(
 
 
 def test_a_certain_minority_keeps_its_language(bench: Bench) -> None:
-    bench.settings = Settings(model="tones", chunk_seconds=10.0)
+    bench.settings = Settings(chunk_seconds=10.0)
     french = set(words(12, 24))
     bench.recogniser.hears = lambda window: (
         ("fr", 0.9) if any(found.text.strip() in french for found in tones(window.samples)) else ("en", 0.9)

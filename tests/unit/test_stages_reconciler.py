@@ -77,7 +77,7 @@ def test_a_settling_that_died_is_done_again(bench: Bench, event: UploadEvent) ->
 
 @pytest.mark.parametrize("dies_at", ["requeue", "move", "publish"])
 def test_a_vote_that_died_half_way_is_carried_out(bench: Bench, dies_at: str) -> None:
-    bench.settings = Settings(model="tones", chunk_seconds=10.0)
+    bench.settings = Settings(chunk_seconds=10.0)
     french = {words(150)[number] for number in (20, 80, 140)}
 
     def hears(window: WindowAudio) -> tuple[str, float]:

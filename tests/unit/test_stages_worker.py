@@ -10,7 +10,7 @@ from longscribe.core import ids, topics
 from longscribe.core.settings import Settings
 from longscribe.documents import ChunkState, JobState
 from longscribe.errors import DecodeError, Gone, Poison
-from longscribe.messages import ChunkResult, ChunkTask, UploadEvent, decode, encode
+from longscribe.messages import ChunkRefused, ChunkResult, ChunkTask, UploadEvent, decode, encode
 from longscribe.stages import chunker
 from longscribe.stages.worker import Prepared, Unrun, conclude, prepare
 from tests.standins import BURST, Bench, ToneRecogniser, job_id, spoken, tones, words
@@ -73,7 +73,7 @@ def test_the_result_is_in_the_recordings_time_and_says_who_made_it(bench: Bench,
             assert found.end - found.start == BURST
             assert tones(talk[found.start : found.end])[0].text == found.text
     made = result.provenance
-    assert (made.model, made.compute_type, made.device) == ("tones", "int8", "cpu")
+    assert (made.model, made.compute_type, made.device) == ("base", "int8", "cpu")
     assert (made.version, made.worker, made.device_seconds, made.attempt) == ("test", "bench", 1.235, 2)
 
 
@@ -140,8 +140,31 @@ def test_a_chunk_that_was_answered_is_a_duplicate(bench: Bench, event: UploadEve
 def test_another_models_answer_is_no_duplicate(bench: Bench, event: UploadEvent) -> None:
     bench.work(limit=1)
     bench.assemble()
+    again = replace(task(bench, event), run=2, model="other")
+    bench.jobs.requeue(again)
     other = bench.worker(recogniser=ToneRecogniser(model="other"))
-    assert isinstance(prepare(encode(task(bench, event)), other), Prepared)
+    assert isinstance(prepare(encode(again), other), Prepared)
+
+
+def test_a_task_for_another_model_is_refused_in_one_sentence(bench: Bench, event: UploadEvent) -> None:
+    of = task(bench, event)
+    assert prepare(encode(of), bench.worker(recogniser=ToneRecogniser(model="other"))) is Unrun.REFUSED
+    (refused,) = [decode(data, ChunkRefused) for data in bench.drop(topics.RESULTS)]
+    assert (refused.job_id, refused.index, refused.run, refused.settings_hash) == (
+        of.job_id,
+        of.index,
+        of.run,
+        of.settings_hash,
+    )
+    assert "'base'" in refused.reason
+    assert "'other'" in refused.reason
+
+
+def test_a_language_the_model_does_not_know_is_refused(bench: Bench, event: UploadEvent) -> None:
+    bench.recogniser.unknown = "en"
+    assert prepare(encode(task(bench, event)), bench.worker()) is Unrun.REFUSED
+    (refused,) = [decode(data, ChunkRefused) for data in bench.drop(topics.RESULTS)]
+    assert "does not know the language 'en'" in refused.reason
 
 
 def test_a_chunk_that_was_given_up_may_still_be_run(bench: Bench, event: UploadEvent) -> None:
@@ -180,7 +203,7 @@ def test_audio_that_cannot_be_read_is_poison(bench: Bench, event: UploadEvent, t
 
 
 def test_no_language_pinned_is_left_to_the_model(bench: Bench) -> None:
-    bench.settings = Settings(model="tones", chunk_seconds=10.0)
+    bench.settings = Settings(chunk_seconds=10.0)
     event = bench.upload(np.asarray(spoken(20)))
     chunker.chunk(event, bench.chunker())
     assert ready(bench, task(bench, event)).windows[0].language is None

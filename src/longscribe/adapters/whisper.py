@@ -162,12 +162,14 @@ class Whisper:
             for row, window in enumerate(windows)
         ]
 
-    def _checked(self, language: str) -> str:
+    def knows(self, language: str) -> bool:
+        """Return whether the model can be told to hear this language."""
         if self._whisper.is_multilingual:
-            known = self._tokenizer.token_to_id(f"<|{language}|>") is not None
-        else:
-            known = language == "en"
-        if not known:
+            return self._tokenizer.token_to_id(f"<|{language}|>") is not None
+        return language == "en"
+
+    def _checked(self, language: str) -> str:
+        if not self.knows(language):
             raise BadInput(
                 f"The model {self.model} does not know the language {language!r}; choose another model or language."
             )

@@ -11,7 +11,7 @@ from longscribe.core.assembly import assemble
 from longscribe.core.rendering import render
 from longscribe.documents import Chunk, Job, JobState
 from longscribe.errors import Gone
-from longscribe.messages import ChunkResult, ChunkTask, decode, decode_result, encode
+from longscribe.messages import ChunkRefused, ChunkResult, ChunkTask, decode, decode_result, encode
 from longscribe.ports import Blobs, Jobs, Queue
 
 GIVEN_UP = "every attempt to transcribe it failed"
@@ -38,20 +38,23 @@ class Assembled(StrEnum):
 
 
 def take_result(data: bytes, ports: AssemblerPorts) -> Assembled:
-    """Store a chunk's result, or look at a job that was just sealed. Raises `DecodeError`."""
+    """Store a chunk's result or refusal, or look at a job that was just sealed. Raises `DecodeError`."""
     message = decode_result(data)
     try:
-        if isinstance(message, ChunkResult) and not _store(message, ports):
+        if isinstance(message, ChunkResult | ChunkRefused) and not _store(message, ports):
             return Assembled.DROPPED
         return settle(message.job_id, ports) or Assembled.STORED
     except Gone:
         return Assembled.DROPPED
 
 
-def _store(result: ChunkResult, ports: AssemblerPorts) -> bool:
+def _store(answer: ChunkResult | ChunkRefused, ports: AssemblerPorts) -> bool:
     # A job that was begun afresh with other settings counts its runs from one again.
-    same = ports.jobs.job(result.job_id).settings.hash() == result.settings_hash
-    return same and ports.jobs.store_result(result)
+    if ports.jobs.job(answer.job_id).settings.hash() != answer.settings_hash:
+        return False
+    if isinstance(answer, ChunkRefused):
+        return ports.jobs.give_up(answer.job_id, answer.index, answer.run, answer.reason)
+    return ports.jobs.store_result(answer)
 
 
 def take_dead_letter(data: bytes, ports: AssemblerPorts) -> Assembled:
@@ -107,4 +110,4 @@ def _requeue(job: Job, chunks: Sequence[Chunk], language: str, ports: AssemblerP
         ports.jobs.requeue(task)
     ports.jobs.move(job.job_id, JobState.SETTLING, JobState.TRANSCRIBING)
     for task in tasks:
-        ports.queue.publish(topics.topic(task.priority), encode(task))
+        ports.queue.publish(topics.topic(task.priority), encode(task), job.job_id)

@@ -63,7 +63,7 @@ def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
         return Chunked.REFUSED
     ports.jobs.seal(job.job_id, seal)
     # The last result may have come before the seal; this makes the assembler look.
-    ports.queue.publish(topics.RESULTS, encode(Sealed(job.job_id)))
+    ports.queue.publish(topics.RESULTS, encode(Sealed(job.job_id)), job.job_id)
     return Chunked.SEALED
 
 
@@ -133,10 +133,11 @@ class _Writer:
             windows=planned.windows,
             speech=planned.speech,
             priority=topics.priority(planned.index, planned.speech, planned.end - planned.start),
+            model=job.settings.model,
             language=job.settings.language,
         )
         ports.jobs.create_chunk(Chunk(task=task, silences=planned.silences, missing=planned.missing))
-        ports.queue.publish(topics.topic(task.priority), encode(task))
+        ports.queue.publish(topics.topic(task.priority), encode(task), job.job_id)
 
 
 def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
@@ -149,7 +150,7 @@ def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
     # Only the last ones can have died between document and message; a worker drops a task it meets twice.
     for stored in written[-DEPTH:]:
         if stored.state is ChunkState.PENDING:
-            ports.queue.publish(topics.topic(stored.task.priority), encode(stored.task))
+            ports.queue.publish(topics.topic(stored.task.priority), encode(stored.task), job.job_id)
     return len(written), written[-1].task.end if written else 0
 
 

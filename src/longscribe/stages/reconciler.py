@@ -22,4 +22,4 @@ def heal(job_id: str, ports: AssemblerPorts) -> None:
         return
     for chunk in ports.jobs.chunks(job_id):
         if chunk.state is ChunkState.PENDING:
-            ports.queue.publish(topics.topic(chunk.task.priority), encode(chunk.task))
+            ports.queue.publish(topics.topic(chunk.task.priority), encode(chunk.task), job_id)

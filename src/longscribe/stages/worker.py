@@ -11,7 +11,7 @@ from longscribe.core import ids, topics
 from longscribe.core.merging import place
 from longscribe.documents import Chunk, ChunkState, Job, JobState
 from longscribe.errors import Gone
-from longscribe.messages import ChunkResult, ChunkTask, Provenance, WindowResult, decode, encode
+from longscribe.messages import ChunkRefused, ChunkResult, ChunkTask, Provenance, WindowResult, decode, encode
 from longscribe.ports import Blobs, Jobs, Media, Queue, Recogniser, WindowAudio
 
 
@@ -35,6 +35,7 @@ class Unrun(StrEnum):
     OTHER_RUN = "other-run"  #: the chunk was queued again since, or its job begun afresh
     ENDED = "ended"  #: the job failed or was cancelled
     DUPLICATE = "duplicate"  #: this model and these settings have answered already
+    REFUSED = "refused"  #: this worker cannot do it, and has said so on the results topic
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Prepared:
 def prepare(data: bytes, ports: WorkerPorts) -> Prepared | Unrun:
     """Read a delivered task, decide whether it is to be run, and fetch and slice its audio.
 
+    A task that this worker's model cannot do is refused: the assembler is told, and gives the chunk up.
+
     Raises `DecodeError` for a message that is no task, `Gone` for audio that is not there, `Poison` for audio that
     cannot be read: the message is nacked, and dead-lettered once its attempts are spent.
     """
@@ -56,9 +59,14 @@ def prepare(data: bytes, ports: WorkerPorts) -> Prepared | Unrun:
         job, chunk = ports.jobs.job(task.job_id), ports.jobs.chunk(task.job_id, task.index)
     except Gone:
         return Unrun.GONE
-    unrun = _unrun(task, job, chunk, ports.recogniser)
+    unrun = _unrun(task, job, chunk)
     if unrun is not None:
         return unrun
+    reason = _refusal(task, ports.recogniser)
+    if reason is not None:
+        refused = ChunkRefused(task.job_id, task.index, task.run, task.settings_hash, reason)
+        ports.queue.publish(topics.RESULTS, encode(refused), task.job_id)
+        return Unrun.REFUSED
     try:
         audio = ports.blobs.read(task.audio)
     except Gone:
@@ -80,15 +88,27 @@ def prepare(data: bytes, ports: WorkerPorts) -> Prepared | Unrun:
     )
 
 
-def _unrun(task: ChunkTask, job: Job, chunk: Chunk, recogniser: Recogniser) -> Unrun | None:
+def _unrun(task: ChunkTask, job: Job, chunk: Chunk) -> Unrun | None:
     if task != chunk.task:
         return Unrun.OTHER_RUN
     if job.state in (JobState.FAILED, JobState.CANCELLED):
         return Unrun.ENDED
     answered = chunk.result.provenance.model if chunk.result is not None else None
-    if chunk.state is ChunkState.DONE and answered == recogniser.model and not job.state.ended:
+    if chunk.state is ChunkState.DONE and answered == task.model and not job.state.ended:
         return Unrun.DUPLICATE
     return None  # a chunk of a finished job is a replay: it runs again
+
+
+def _refusal(task: ChunkTask, recogniser: Recogniser) -> str | None:
+    """Return why this worker's model cannot do a task, in one sentence; None if it can."""
+    if task.model != recogniser.model:
+        return (
+            f"it asks for the model {task.model!r} and the worker holds {recogniser.model!r};"
+            f" choose {recogniser.model!r}, or start workers with {task.model!r}"
+        )
+    if task.language is not None and not recogniser.knows(task.language):
+        return f"the model {recogniser.model!r} does not know the language {task.language!r}; choose another"
+    return None
 
 
 def conclude(
@@ -119,5 +139,5 @@ def conclude(
             attempt=attempt,
         ),
     )
-    ports.queue.publish(topics.RESULTS, encode(result))
+    ports.queue.publish(topics.RESULTS, encode(result), task.job_id)
     return result

@@ -143,26 +143,28 @@ class SqliteJobs:
             return True
 
     def give_up(self, job_id: str, index: int, run: int, reason: str) -> bool:
-        """Make a pending chunk *missing*; False, and no change, if it is not pending or in another run."""
+        """End a pending chunk's run without a result; False, and no change, if it is not pending or in another run.
+
+        It becomes *missing*; one that an earlier run has a result of becomes *done* with that again.
+        """
         with self._database.write() as connection:
             chunk = _chunk(connection, job_id, index)
             if chunk is None or chunk.task.run != run or chunk.state is not ChunkState.PENDING:
                 return False
-            self._put_chunk(connection, replace(chunk, state=ChunkState.MISSING, reason=reason))
+            state = ChunkState.MISSING if chunk.result is None else ChunkState.DONE
+            self._put_chunk(connection, replace(chunk, state=state, reason=reason))
             return True
 
     def requeue(self, task: ChunkTask) -> bool:
         """Make the chunk pending under ``task``, whose run must be its current one plus one; False otherwise.
 
-        The older run's result is dropped.
+        It keeps its result until it gets another.
         """
         with self._database.write() as connection:
             chunk = _chunk(connection, task.job_id, task.index)
             if chunk is None or chunk.task.run + 1 != task.run:
                 return False
-            self._put_chunk(
-                connection, replace(chunk, task=task, state=ChunkState.PENDING, result=None, reason=None)
-            )
+            self._put_chunk(connection, replace(chunk, task=task, state=ChunkState.PENDING, reason=None))
             return True
 
     def any_pending(self, job_id: str) -> bool:

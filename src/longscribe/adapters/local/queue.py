@@ -3,7 +3,8 @@
 As in Pub/Sub, each subscription has its own copy of a message, a delivery counts as an attempt whether it ended in
 a nack or in an expired lease, and a message given up is acknowledged where it came from and published anew on the
 dead-letter topic. Unlike Pub/Sub, a message that is not acknowledged is never dropped for its age, and a late
-acknowledgement is always ignored (Pub/Sub sometimes honours one).
+acknowledgement is always ignored (Pub/Sub sometimes honours one). And where messages of several groups wait, the
+groups take turns: a short recording does not wait for the end of a long one.
 """
 
 import sqlite3
@@ -27,6 +28,7 @@ _SCHEMA = """
 CREATE TABLE messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used twice: leases name it
     subscription TEXT NOT NULL,
+    sender TEXT NOT NULL,                   -- its group
     data BLOB NOT NULL,
     published REAL NOT NULL,
     deliveries INTEGER NOT NULL DEFAULT 0,  -- ever: tells one lease from the next
@@ -35,10 +37,24 @@ CREATE TABLE messages (
     leased_until REAL NOT NULL DEFAULT 0,
     acknowledged INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX waiting ON messages (subscription, id) WHERE acknowledged = 0;
+CREATE INDEX waiting ON messages (subscription, sender, id) WHERE acknowledged = 0;
+CREATE INDEX served ON messages (subscription, sender, leased_until);
 CREATE INDEX spent ON messages (subscription, attempts) WHERE acknowledged = 0;
 CREATE INDEX retained ON messages (subscription, published)
 """
+
+_IN_TURN = """
+SELECT id FROM (
+    SELECT id, sender, row_number() OVER (PARTITION BY sender ORDER BY id) AS turn FROM messages
+    WHERE subscription = :subscription AND acknowledged = 0 AND leased_until <= :now
+) AS waiting
+ORDER BY turn, (
+    SELECT max(leased_until) FROM messages AS other
+    WHERE other.subscription = :subscription AND other.sender = waiting.sender
+), id
+LIMIT :limit
+"""
+# The oldest message of each group, the group that was served longest ago first; then the second oldest of each.
 
 
 @dataclass(frozen=True)
@@ -68,29 +84,31 @@ class SqliteQueue:
             if subscription.dead_letter is not None:
                 self._names(subscription.dead_letter.topic)  # else its messages would be lost
         self._clock = clock
-        self._database = Database(path, _SCHEMA, version=1)
+        self._database = Database(path, _SCHEMA, version=2)
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
-    def publish(self, topic: str, data: bytes) -> None:
-        """Queue a message durably on every subscription of ``topic``."""
+    def publish(self, topic: str, data: bytes, group: str = "") -> None:
+        """Queue a message durably on every subscription of ``topic``; see `longscribe.ports.Queue`."""
         names = self._names(topic)
         with self._database.write() as connection:
-            _insert(connection, names, data, self._clock.now())
+            _insert(connection, names, group, data, self._clock.now())
 
     def pull(self, subscription: str, limit: int) -> list[Delivery]:
-        """Lease up to ``limit`` messages, the oldest first."""
+        """Lease up to ``limit`` messages: of each group the oldest first, and the groups in turn."""
         seconds = self._find(subscription).lease_seconds
         with self._database.write() as connection:
             now = self._clock.now()
             self._bury(connection, now)
-            rows = connection.execute(
-                "SELECT id, deliveries + 1, data, attempts + 1, published FROM messages"
-                " WHERE subscription = ? AND acknowledged = 0 AND leased_until <= ? ORDER BY id LIMIT ?",
-                (subscription, now, max(limit, 0)),
-            ).fetchall()
+            turn = {"subscription": subscription, "now": now, "limit": max(limit, 0)}
+            rows = [
+                connection.execute(
+                    "SELECT id, deliveries + 1, data, attempts + 1, published FROM messages WHERE id = ?", key
+                ).fetchone()
+                for key in connection.execute(_IN_TURN, turn).fetchall()
+            ]
             connection.executemany(
                 "UPDATE messages SET deliveries = ?, attempts = ?, leased_until = ? WHERE id = ?",
                 [(deliveries, attempt, now + seconds, key) for key, deliveries, _, attempt, _ in rows],
@@ -187,11 +205,11 @@ class SqliteQueue:
             spent = connection.execute(
                 "UPDATE messages SET acknowledged = 1"
                 " WHERE subscription = ? AND acknowledged = 0 AND attempts >= ? AND leased_until <= ?"
-                " AND attempts - min(voided, ?) >= ? RETURNING data",
+                " AND attempts - min(voided, ?) >= ? RETURNING sender, data",
                 (subscription.name, policy.attempts, now, PARDONED, policy.attempts),
             ).fetchall()
-            for (data,) in spent:
-                _insert(connection, self._names(policy.topic), data, now)
+            for group, data in spent:
+                _insert(connection, self._names(policy.topic), group, data, now)
 
     def _forget(self, connection: sqlite3.Connection, subscription: str, now: float) -> None:
         """Delete the acknowledged messages that are past their retention."""
@@ -202,8 +220,8 @@ class SqliteQueue:
         )
 
 
-def _insert(connection: sqlite3.Connection, names: Iterable[str], data: bytes, now: float) -> None:
+def _insert(connection: sqlite3.Connection, names: Iterable[str], group: str, data: bytes, now: float) -> None:
     connection.executemany(
-        "INSERT INTO messages (subscription, data, published) VALUES (?, ?, ?)",
-        [(name, data, now) for name in names],
+        "INSERT INTO messages (subscription, sender, data, published) VALUES (?, ?, ?, ?)",
+        [(name, group, data, now) for name in names],
     )

@@ -1,56 +1,20 @@
-"""The ``longscribe`` command."""
+"""``longscribe transcribe``: recordings into transcripts, here and now."""
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from longscribe import __version__, wiring
+from longscribe import wiring
+from longscribe.cli.common import BAD_INPUT, FAILED, OK, PARTIAL, complain, listed
 from longscribe.core.settings import COMPUTE_TYPES, FORMATS, Settings
 from longscribe.embedded import Embedded, checked
-from longscribe.errors import BadInput, LongscribeError, NoSpace
-from longscribe.watching import Outcome, printable, watch
-
-OK, FAILED, BAD_INPUT, PARTIAL = 0, 1, 2, 3
-"""Exit codes: complete; anything else; wrong usage or bad input, nothing written; something is missing."""
-
-app = typer.Typer(
-    help="Hours-long recordings into complete, ordered, timed transcripts.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
+from longscribe.errors import BadInput
+from longscribe.watching import Outcome, watch
 
 
-def main() -> NoReturn:
-    """Run the command line."""
-    try:
-        app(standalone_mode=True)
-    except LongscribeError as error:
-        _complain(str(error))
-        sys.exit(BAD_INPUT if isinstance(error, BadInput | NoSpace) else FAILED)
-    sys.exit(OK)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"longscribe {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _common(
-    _: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
-    ] = False,
-) -> None:
-    pass
-
-
-@app.command(epilog="Example: longscribe transcribe interview.m4a --language en --out transcripts")
 def transcribe(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recordings: audio or video, any length.")],
     out: Annotated[
@@ -77,8 +41,8 @@ def transcribe(
     """
     settings = Settings(
         language=None if language == "auto" else language,
-        vocabulary=_listed(vocabulary),
-        formats=_listed(formats),
+        vocabulary=listed(vocabulary),
+        formats=listed(formats),
         model=model,
         compute_type=compute_type,
         word_times=word_times,
@@ -94,17 +58,13 @@ def transcribe(
         try:
             outcomes = watch(work, jobs, out)
         except KeyboardInterrupt:
-            _complain("Stopped; the same command goes on from here.")
+            complain("Stopped; the same command goes on from here.")
             # The model's batches cannot be interrupted, and everything done is stored: leave as a kill would.
             os._exit(FAILED)
     raise typer.Exit(max((_CODES[outcome] for outcome in outcomes), key=(OK, PARTIAL, BAD_INPUT).index))
 
 
 _CODES = {Outcome.COMPLETE: OK, Outcome.PARTIAL: PARTIAL, Outcome.REFUSED: BAD_INPUT}
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _check_names(files: Sequence[Path]) -> None:
@@ -116,7 +76,3 @@ def _check_names(files: Sequence[Path]) -> None:
             raise BadInput(
                 f"{other} and {path} would both write {path.stem}.*; transcribe them with different --out."
             )
-
-
-def _complain(sentence: str) -> None:
-    typer.echo(f"longscribe: {printable(sentence)}", err=True)
