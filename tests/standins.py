@@ -309,7 +309,7 @@ class Bench:
         outcomes = []
         for subscription, take in ((topics.RESULTS, take_result), (topics.DEAD_CHUNKS, take_dead_letter)):
             while got := self.queue.pull(subscription, 1):
-                outcomes.append(str(take(got[0].data, self.assembler())))
+                outcomes.append(str(take(got[0].data, self.assembler()).what))
                 self.queue.acknowledge(subscription, [got[0].lease])
         return outcomes
 

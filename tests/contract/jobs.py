@@ -202,7 +202,8 @@ class JobsContract:
         assert jobs.create_chunk(make_chunk(3))
         stored = jobs.chunk("job-1", 3)
         assert stored.updated >= before
-        assert replace(stored, updated=0.0) == make_chunk(3)
+        assert stored.queued == stored.updated
+        assert replace(stored, updated=0.0, queued=0.0) == make_chunk(3)
 
     def test_a_chunk_is_created_once(self, jobs: Jobs) -> None:
         jobs.create_chunk(make_chunk())
@@ -250,7 +251,7 @@ class JobsContract:
         chunk = jobs.chunk("job-1", 0)
         assert (chunk.state, chunk.result) == (ChunkState.DONE, make_result())
         assert chunk.updated >= before
-        assert replace(chunk, state=ChunkState.PENDING, result=None, updated=0.0) == make_chunk()
+        assert replace(chunk, state=ChunkState.PENDING, result=None, updated=0.0, queued=0.0) == make_chunk()
 
     def test_a_result_stored_twice_is_stored_once(self, jobs: Jobs) -> None:
         jobs.create_chunk(make_chunk())
@@ -312,7 +313,9 @@ class JobsContract:
         task = replace(make_task(run=2), language="fr")
         assert jobs.requeue(task)
         kept = make_result() if ended == "done" else None
-        assert replace(jobs.chunk("job-1", 0), updated=0.0) == replace(make_chunk(), task=task, result=kept)
+        assert replace(jobs.chunk("job-1", 0), updated=0.0, queued=0.0) == replace(
+            make_chunk(), task=task, result=kept
+        )
         assert jobs.any_pending("job-1")
         assert not jobs.store_result(make_result(run=1)), "a late writer of the older run"
         assert jobs.store_result(make_result(run=2))
