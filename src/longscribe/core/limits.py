@@ -53,9 +53,9 @@ MAX_ATTEMPTS_CLOUD = 10
 """Deliveries before a chunk is dead-lettered. In the cloud a preemption is an attempt too."""
 
 LOST_SECONDS = 900.0
-"""How long a job with pending chunks may be silent before their messages are doubted; doubled by each sending. Longer
-than a message may rightly be away: Pub/Sub's longest pause before a redelivery (600 s), a lease (60 s), and a worker's
-four chunks of five minutes of speech at 9 x real time (133 s)."""
+"""How long a job with pending chunks may be silent before their messages are doubted; doubled by each sending.
+Longer than a message may rightly be away: Pub/Sub's longest pause before a redelivery (600 s), a lease (60 s), and
+a worker's four chunks of five minutes of speech at 9 x real time (133 s)."""
 
 SETTLE_SECONDS = 600.0
 """How long an assembler may be at a job's end: Pub/Sub pushes wait no longer for an answer."""

@@ -129,7 +129,7 @@ def reconcile(ports: ReconcilerPorts, now: float, waiting: int = 0) -> Reconcile
 
 
 def wake(pool: GpuPool) -> bool:
-    """Start an instance if there is none, and return whether; for a job's first chunk. The next round adds to it."""
+    """Start an instance if there is none, and say whether; for a job's first chunk. The next round adds to it."""
     if pool.size() > 0:
         return False
     pool.resize(1)
