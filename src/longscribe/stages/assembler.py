@@ -1,5 +1,6 @@
 """Results → transcript: store each result, and when the last one is in, settle the language, merge and write."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,8 +70,9 @@ def _take(message: ChunkResult | ChunkRefused | Sealed, ports: AssemblerPorts) -
         chunk = ports.jobs.store_result(message)
         if chunk is None:
             return Assembled.DROPPED
-        if chunk.overwritten:
-            return _overwrite(chunk, ports)
+        # Decided from what is stored, not from what this message changed: it may come again after a crash.
+        if chunk.overwritten and _mark(chunk.task.job_id, ports, chunk.overwritten + SKEW_SECONDS):
+            return Assembled.LATE
     elif isinstance(message, ChunkRefused):
         # A job that was begun afresh with other settings counts its runs from one again.
         task = ports.jobs.chunk(message.job_id, message.index).task
@@ -81,20 +83,16 @@ def _take(message: ChunkResult | ChunkRefused | Sealed, ports: AssemblerPorts) -
     return settle(message.job_id, ports) or Assembled.STORED
 
 
-def _overwrite(chunk: Chunk, ports: AssemblerPorts) -> Assembled:
-    """Mark the job of a chunk that says something else than it did, if its transcript may have been made before.
-
-    Decided from what is stored and not from what this message changed: one that comes again after a crash is
-    treated the same.
-    """
+def _mark(job_id: str, ports: AssemblerPorts, before: float = math.inf) -> bool:
+    """Have a transcript written again later if its chunks were, or are being, read ``before`` that; say whether."""
     while True:
-        job = ports.jobs.job(chunk.task.job_id)
+        job = ports.jobs.job(job_id)
         read = job.state in (JobState.SETTLING, JobState.COMPLETE, JobState.PARTIAL)
-        if not read or chunk.overwritten <= job.settled - SKEW_SECONDS:
-            return settle(job.job_id, ports) or Assembled.STORED
+        if not read or job.settled >= before:
+            return False
         # Only the first result of a replay writes the job's document.
         if job.replayed or ports.jobs.amend(job, replayed=True) is not None:
-            return Assembled.LATE
+            return True
 
 
 def take_dead_letter(data: bytes, ports: AssemblerPorts) -> Taken:
@@ -131,8 +129,13 @@ def _settle(job_id: str, source: JobState, ports: AssemblerPorts) -> Assembled |
 
 
 def finish(job: Job, ports: AssemblerPorts) -> Assembled:
-    """Vote, merge, render and write a *settling* job's transcript. May be done twice: the bytes are the same."""
+    """Vote, merge, render and write a *settling* job's transcript. May be done twice: the bytes are the same.
+
+    Raises `Gone` for a job that was deleted.
+    """
     chunks = list(ports.jobs.chunks(job.job_id))
+    if job.seal is not None and len(chunks) < job.seal.chunks:
+        raise Gone(f"The chunks of job {job.job_id} were deleted; transcribe the recording again.")
     if any(chunk.state is ChunkState.PENDING for chunk in chunks):  # a rerun queued them meanwhile
         ports.jobs.move(job.job_id, JobState.SETTLING, JobState.TRANSCRIBING)
         return Assembled.REQUEUED
@@ -146,7 +149,7 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
         ports.blobs.replace(ports.transcripts_bucket, f"{job.job_id}/transcript.{name}", render(transcript, name))
         for name in job.settings.formats
     )
-    ports.jobs.move(
+    ended = ports.jobs.move(
         job.job_id,
         JobState.SETTLING,
         JobState(transcript.status),
@@ -154,6 +157,9 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
         transcripts=written,
         settled=job.updated,
     )
+    # Another was faster: what we wrote over it may be older, and is not what the job's document names.
+    if ended is None and _mark(job.job_id, ports):
+        return Assembled.LATE
     return Assembled.WRITTEN
 
 
