@@ -13,7 +13,7 @@ from longscribe.errors import DecodeError
 from longscribe.messages import ChunkRefused, ChunkResult, ChunkTask, Sealed, UploadEvent, decode, encode
 from longscribe.ports import WindowAudio
 from longscribe.stages import chunker
-from longscribe.stages.assembler import GIVEN_UP, Assembled, settle, take_dead_letter, take_result
+from longscribe.stages.assembler import GIVEN_UP, Assembled, Taken, settle, take_dead_letter, take_result
 from longscribe.stages.reconciler import heal
 from tests.standins import Bench, Faulty, job_id, spoken, tones, words
 
@@ -106,6 +106,21 @@ def test_a_result_under_other_settings_is_dropped(bench: Bench, event: UploadEve
     chunker.chunk(replace(event, metadata={"language": "de"}), bench.chunker())
     assert take_result(late, bench.assembler()).what is Assembled.DROPPED
     assert all(chunk.state is ChunkState.PENDING for chunk in bench.chunks(event))
+
+
+def test_a_refusal_under_other_settings_is_dropped(bench: Bench, event: UploadEvent) -> None:
+    late = replace(decode(refusal(bench.chunks(event)[0].task), ChunkRefused), settings_hash="f" * 16)
+    assert take_result(encode(late), bench.assembler()).what is Assembled.DROPPED
+    assert bench.chunks(event)[0].state is ChunkState.PENDING
+
+
+def test_what_was_taken_is_told_without_its_content(bench: Bench, event: UploadEvent) -> None:
+    sealed, first, *_ = results(bench)
+    assert take_result(sealed, bench.assembler()) == Taken(Assembled.STORED, job_id(event))
+    taken = take_result(first, bench.assembler())
+    assert taken == Taken(Assembled.STORED, job_id(event), decode(first, ChunkResult).index, 1)
+    dead = bench.chunks(event)[1].task
+    assert take_dead_letter(encode(dead), bench.assembler()) == Taken(Assembled.STORED, job_id(event), 1, 1)
 
 
 def test_messages_for_a_deleted_job_are_dropped(bench: Bench, event: UploadEvent) -> None:
