@@ -1,6 +1,6 @@
 """Promise 7, the planner's half: plans tile exactly, lose nothing, and depend on the frames alone.
 
-Ten thousand examples: ``pytest --hypothesis-profile=long tests/unit/test_cutting_properties.py``.
+Ten thousand examples: ``make properties ARGS=tests/unit/test_cutting_properties.py``.
 """
 
 import math
