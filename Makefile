@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench lock clean
+.PHONY: demo test properties check bench lock clean
 
 # The installed set is marked by a stamp of its own, so that the demo does not wait for the test tools.
 .venv/demo.stamp: requirements/demo.txt pyproject.toml
@@ -27,6 +27,10 @@ test: .venv/dev.stamp
 	$(if $(ARGS),,$(BIN)/coverage report)
 	$(if $(ARGS),,$(BIN)/coverage report --include='src/longscribe/core/*,src/longscribe/stages/*' --fail-under=100)
 
+# Every property of the pure parts, 10,000 examples each.
+properties: .venv/dev.stamp
+	$(BIN)/pytest --hypothesis-profile=long --timeout=0 --durations=0 -m hypothesis $(or $(ARGS),tests/unit)
+
 check: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,6 +43,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.pipeline accuracy --json docs/figures/accuracy.json
 	$(BIN)/python -m benchmarks.missed_speech --json docs/figures/missed_speech.json
 	$(BIN)/python -m benchmarks.chunking --json docs/figures/chunking.json
+	$(BIN)/python -m benchmarks.passages --json docs/figures/passages.json
 	$(BIN)/python -m benchmarks.report
 
 # uv must be on the PATH; no host is written into the files.

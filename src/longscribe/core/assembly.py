@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from longscribe.core.coverage import coverage, in_seconds
 from longscribe.core.merging import merge
+from longscribe.core.passages import passages
 from longscribe.core.rendering import paragraphs
 from longscribe.core.segmenting import segments
 from longscribe.core.transcript import (
@@ -43,6 +44,7 @@ def assemble(job: Job, chunks: Iterable[Chunk], language: str | None) -> Transcr
         text="\n".join(paragraphs(spoken, language)),
         segments=spoken,
         coverage=in_seconds(tiles),
+        passages=passages(chunks, job.seal),
         provenance=_provenance(results),
         receipt=_receipt(results, len(chunks)),
     )

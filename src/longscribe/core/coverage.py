@@ -26,10 +26,10 @@ def coverage(chunks: Iterable[Chunk], seal: Seal) -> tuple[Interval, ...]:
     ``chunks`` are all of a sealed job's, in any order. A chunk given up has its speech missing and its silences
     silent. Raises `Transient` while one is pending, `Permanent` if the intervals do not tile.
     """
-    parts = [part for chunk in chunks for part in _of_chunk(chunk)]
-    parts += _silent(seal.silences)
-    parts += _missing(seal.missing)
-    tiles = _joined(sorted(parts, key=lambda part: (part.start, part.end)))
+    found = [part for chunk in chunks for part in parts(chunk)]
+    found += _silent(seal.silences)
+    found += _missing(seal.missing)
+    tiles = _joined(sorted(found, key=lambda part: (part.start, part.end)))
     check(tiles, seal.samples)
     return tiles
 
@@ -62,7 +62,8 @@ def in_seconds(intervals: Iterable[Interval]) -> tuple[Coverage, ...]:
     )
 
 
-def _of_chunk(chunk: Chunk) -> Iterator[Interval]:
+def parts(chunk: Chunk) -> Iterator[Interval]:
+    """Yield what became of each part of a chunk, in no order. Raises `Transient` while it is pending."""
     if chunk.state is ChunkState.PENDING:
         raise Transient(f"Chunk {chunk.task.index} is still pending; ask again when it has ended.")
     done = chunk.state is ChunkState.DONE

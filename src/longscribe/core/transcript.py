@@ -62,6 +62,26 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  #: of a missing stretch: why
 
 
+class Reason(StrEnum):
+    """What makes a passage doubtful."""
+
+    MISSING = "missing"  #: it could not be transcribed: see ``coverage``
+    GUARDS = "failed-guards"  #: the text did not pass, after every new attempt: see ``guards``
+    TEMPERATURE = "high-temperature"  #: only a decoding drawn by lot passed
+    WORDS = "doubtful-words"  #: the model was unsure of several words in a row
+    UNWORDED = "speech-without-words"  #: much speech was detected and hardly a word recognised
+    SEAM = "seam"  #: speech was cut here, and the two sides heard other words
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch that is worth a listen, because its text is probably wrong or lacks words."""
+
+    start: float  #: seconds from the start of the recording
+    end: float  #: seconds
+    reasons: tuple[Reason, ...]  #: at least one
+    score: float  #: about as many words as are wrong or lost, at least 2; reasons that meet add up
+
+
 class Recording(msgspec.Struct, frozen=True):
     """The object that was uploaded."""
 
@@ -111,6 +131,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     text: str  #: all of it, one paragraph a pause, paragraphs parted by a line break
     segments: tuple[Segment, ...]  #: in order; none overlaps the next
     coverage: tuple[Coverage, ...]
+    passages: tuple[Passage, ...] = ()  #: up to ten most worth a listen, the worst first
     provenance: Provenance
     receipt: Receipt
 
