@@ -21,6 +21,7 @@ REASONS = {
     Loss.GAP: "the file holds no readable audio here",
     Loss.DAMAGED: "the file is damaged here",
     Loss.TRUNCATED: "the file is cut off before its end",
+    Loss.JOINED: "another recording is joined to this one; split the file to have it transcribed",
 }
 
 
