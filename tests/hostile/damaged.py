@@ -32,22 +32,22 @@ ALIKE = 0.5
 Audio = npt.NDArray[np.int16]
 
 
-def noise(seed: int, seconds: int = SECONDS, rate: int = SAMPLE_RATE) -> npt.NDArray[np.float64]:
+def noise(seed: int, rate: int) -> npt.NDArray[np.float64]:
     """Return noise between 200 and 3,500 Hz, the same whatever the rate."""
-    n = seconds * SAMPLE_RATE
+    n = SECONDS * SAMPLE_RATE
     spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(n))
     frequencies = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
     spectrum[(frequencies < 200) | (frequencies > 3500)] = 0
-    wide = np.zeros(seconds * rate // 2 + 1, np.complex128)
+    wide = np.zeros(SECONDS * rate // 2 + 1, np.complex128)
     wide[: min(len(wide), len(spectrum))] = spectrum[: len(wide)]
-    samples = np.fft.irfft(wide, seconds * rate)
+    samples = np.fft.irfft(wide, SECONDS * rate)
     return samples / samples.std() * 4_000
 
 
 @functools.cache
 def sound(seed: int = 0) -> Audio:
     """Return what went in, at 16 kHz."""
-    return noise(seed).astype(np.int16)
+    return noise(seed, SAMPLE_RATE).astype(np.int16)
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ FORMATS = {
 }
 
 
-def encode(kind: str, seed: int = 0) -> bytes:
-    """Return `sound` in one of `FORMATS`, twelve pictures beside it where the format holds video."""
+def encode(kind: str, wave: npt.NDArray[np.int16]) -> bytes:
+    """Return mono audio, at the format's own rate, in one of `FORMATS`, with moving pictures if that holds any."""
     how = FORMATS[kind]
     with NamedTemporaryFile() as file, av.open(file.name, "w", format=how.container, options=how.muxing) as out:
         stream = out.add_stream(how.codec, rate=how.rate, layout="stereo" if how.channels == 2 else "mono")
@@ -92,14 +92,13 @@ def encode(kind: str, seed: int = 0) -> bytes:
         if picture is not None:
             picture.width = picture.height = 64
             picture.pix_fmt = "yuv420p"
-        wave = noise(seed, rate=how.rate).astype(np.int16).repeat(how.channels).reshape(1, -1)
-        for second in range(SECONDS):
+        for second in range(-(-len(wave) // how.rate)):
             if picture is not None:
                 for number in range(5 * second, 5 * second + 5):
                     image = av.VideoFrame.from_ndarray(np.full((96, 64), number, np.uint8), "yuv420p")
                     image.pts, image.time_base = number, Fraction(1, 5)
                     out.mux(picture.encode(image))
-            part = wave[:, second * how.rate * how.channels : (second + 1) * how.rate * how.channels]
+            part = wave[second * how.rate : (second + 1) * how.rate].repeat(how.channels).reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(part, "s16", "stereo" if how.channels == 2 else "mono")
             frame.sample_rate, frame.pts, frame.time_base = how.rate, second * how.rate, Fraction(1, how.rate)
             out.mux(stream.encode(frame))
@@ -122,7 +121,7 @@ class Packet(NamedTuple):
 @functools.cache
 def whole(kind: str, seed: int = 0) -> bytes:
     """Return an undamaged recording."""
-    return encode(kind, seed)
+    return encode(kind, noise(seed, FORMATS[kind].rate).astype(np.int16))
 
 
 @functools.cache
@@ -357,7 +356,7 @@ def _in_place(original: Audio, samples: Audio, offset: int) -> npt.NDArray[np.bo
 
 
 def _offset(original: Audio, samples: Audio, frame: int, guess: int) -> int | None:
-    """Look for the 20 ms around a frame, first within a millisecond of a guess; return how many samples late it is."""
+    """Look for the 20 ms around a frame, first within a millisecond of a guess; return by how much it is late."""
     first = max(0, frame * FRAME - FRAME // 2)
     true = original[first : first + 2 * FRAME].astype(np.float64)
     if not true.any():

@@ -123,6 +123,15 @@ def test_tags_inside_an_mp3_are_no_loss():
     assert abs(len(samples) - 20 * SAMPLE_RATE) < 100
 
 
+def test_a_few_zeros_before_an_mp3_are_no_loss_and_many_are():
+    frames = recording("mp3")
+    frames = frames[frames.index(b"\xff\xfb", frames.index(b"Info")) :]  # without the frame that tells the length
+    for zeros, lost in ((2_000, 0), (16_000, 2)):  # at 64 kbit/s
+        samples, missing = decode(bytes(zeros) + frames)
+        assert abs(len(samples) / SAMPLE_RATE - 20 - lost) < 0.2
+        assert abs(sum(loss.end - loss.start for loss in missing) / SAMPLE_RATE - lost) < 0.2
+
+
 def test_joined_files_keep_both_halves():
     for kind in ("mp3", "aac"):
         one = recording(kind)

@@ -9,7 +9,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from longscribe.adapters.media import containers
-from longscribe.adapters.media.fragments import fragments_start, next_fragment, resume
+from longscribe.adapters.media.fragments import MAX_RESUMES, fragments_start, next_fragment, resume
 from longscribe.adapters.media.remote import RemoteFile
 from longscribe.adapters.media.wire import Refusal, SourceFormat
 from longscribe.core.limits import MAX_CHANNELS, MAX_SOURCE_RATE, MIN_SOURCE_RATE
@@ -49,25 +49,39 @@ class Refused(Exception):
 def open_recording(file: RemoteFile) -> InputContainer:
     """Open the recording, garbage in front of it left out, and a WAV to its end, whatever its header says.
 
-    Of a fragmented MP4 some piece of which FFmpeg refuses, it is the first piece.
+    Of a fragmented MP4 that FFmpeg refuses for one of its pieces, it is the first good piece alone.
     """
     try:
         container = open_container(file)
     except Refused:
         if start := containers.find_start(file):
             file.skip(start)
+            container = open_container(file)
         elif index_end := fragments_start(file):
-            first = next_fragment(file, index_end)
-            resume(file, index_end, first, next_fragment(file, first + 8))
+            container = _first_good_piece(file, index_end)
         elif containers.lacks_index(file):
             raise Refused(Refusal.NO_INDEX) from None
         else:
             raise
-        container = open_container(file)
     if container.format.name == "wav" and containers.wav_goes_on(file):
         container.close()
         container = open_container(file, {"ignore_length": "1"})
     return container
+
+
+def _first_good_piece(file: RemoteFile, index_end: int) -> InputContainer:
+    at = next_fragment(file, index_end)
+    for _ in range(MAX_RESUMES):
+        file.unpatch()
+        following = next_fragment(file, at + 8)
+        resume(file, index_end, at, following)
+        try:
+            return open_container(file)
+        except Refused:
+            if following < 0:
+                break
+            at = following
+    raise Refused(Refusal.NOT_AUDIO)
 
 
 def open_container(file: RemoteFile, more: dict[str, str] | None = None) -> InputContainer:

@@ -21,6 +21,11 @@ class RemoteFile:
         """Let ``data`` be read at ``offset``, whatever is there, and the file end at ``end``."""
         self._patch, self.size = (offset, data), end
 
+    @property
+    def patched(self) -> bool:
+        """Whether anything is read otherwise than it is."""
+        return bool(self._patch[1])
+
     def unpatch(self) -> None:
         """Let everything be read as it is."""
         self._patch, self.size = (0, b""), self._whole

@@ -138,7 +138,7 @@ class Source:
         if another := self._name.startswith("mov") and containers.another_movie(self._file):
             return found + int(another * rate), found, Loss.JOINED
         if self._ends_early():
-            return found, max(0, found - int(rate * TOKEN_SECONDS)), Loss.TRUNCATED
+            return found, max(0, found - int(rate * TOKEN_SECONDS)), Loss.CUT
         return found, found, Loss.TRUNCATED
 
     def _ends_early(self) -> bool:
@@ -197,7 +197,9 @@ class Source:
         """Return whether sound was lost before the first packet, which then is not where the recording begins."""
         stamp = 0 if first.pts is None else int(first.pts * self._ticks)
         soon = stamp <= TRUNCATED_SECONDS * self.format.rate
-        if soon or first.pos is None or containers.is_unbroken(self._file, first.pos):
+        if soon or first.pos is None:
+            return False
+        if not self._file.patched and containers.is_unbroken(self._file, first.pos):
             return False
         if self.declared is not None and self._name == "ogg":
             self.declared += self._origin  # it was counted from the first packet

@@ -54,7 +54,8 @@ class Loss(IntEnum):
     GAP = 1
     DAMAGED = 2
     TRUNCATED = 3
-    JOINED = 4
+    CUT = 4
+    JOINED = 5
 
 
 DEMUX_ARGUMENTS = struct.Struct("<qI")  # size of the object, first range wanted
