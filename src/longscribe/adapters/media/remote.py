@@ -37,14 +37,13 @@ class RemoteFile:
             return b""
         self._pipe.send(Tag.READ, READ_ARGUMENTS.pack(self._base + self._at, length))
         _, data = self._pipe.receive()
-        read = bytearray(data)
         offset, patch = self._patch
-        first, last = max(offset - self._at, 0), min(offset + len(patch) - self._at, len(read))
+        first, last = max(offset - self._at, 0), min(offset + len(patch) - self._at, len(data))
         if first < last:
             begin = self._at + first - offset
-            read[first:last] = patch[begin : begin + last - first]
-        self._at += len(read)
-        return bytes(read)
+            data = data[:first] + patch[begin : begin + last - first] + data[last:]
+        self._at += len(data)
+        return bytes(data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to ``offset``, from the start, from here or from the end."""
