@@ -44,6 +44,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.missed_speech --json docs/figures/missed_speech.json
 	$(BIN)/python -m benchmarks.chunking --json docs/figures/chunking.json
 	$(BIN)/python -m benchmarks.passages --json docs/figures/passages.json
+	$(BIN)/python -m benchmarks.damage
 	$(BIN)/python -m benchmarks.report
 
 # uv must be on the PATH; no host is written into the files.

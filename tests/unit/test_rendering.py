@@ -270,6 +270,12 @@ def test_what_is_missing_is_noted():
     assert vtt_cues(shown.encode()) == [(0.0, 1.0, "one two")]
 
 
+def test_a_token_of_what_is_missing_is_noted_without_its_length():
+    made = transcript([], samples=S, missing=(Missing(S, S + S // 100, "the file is cut off"),))
+    (cue,) = srt_cues(render(made, "srt"))
+    assert cue[2] == "[missing: the file is cut off]"
+
+
 def test_a_note_too_long_for_two_lines_is_cut_there():
     made = transcript([], samples=S, missing=(Missing(S, 3 * S, "reason " * 30),))
     (cue,) = srt_cues(render(made, "srt"))
