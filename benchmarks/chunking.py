@@ -20,7 +20,6 @@ from typing import Any
 from benchmarks import longfile
 from longscribe import wiring
 from longscribe.adapters.media.av_media import AvMedia
-from longscribe.adapters.speech import WebRtcDetector
 from longscribe.core.settings import Settings
 from longscribe.messages import UploadEvent
 from longscribe.stages import chunker
@@ -75,7 +74,7 @@ def measure(path: Path, home: Path) -> dict[str, Any]:
             queue=stores.queue,
             jobs=stores.jobs,
             media=AvMedia(workers),
-            detector=WebRtcDetector(),
+            detector=wiring.detector(),
             clock=stores.clock,
             executor=executor,
             chunks_bucket=wiring.CHUNKS_BUCKET,
