@@ -25,8 +25,8 @@ from longscribe.core.scaling import Fleet
 from longscribe.core.settings import Settings
 from longscribe.documents import Chunk, Job
 from longscribe.errors import BadInput, Poison
-from longscribe.messages import Missing, UploadEvent, WindowResult, Word
-from longscribe.ports import Clock, DeadLetterPolicy, Decoded, RangeReader, Samples, Verdicts, WindowAudio
+from longscribe.messages import Judged, Missing, UploadEvent, WindowResult, Word
+from longscribe.ports import Clock, DeadLetterPolicy, Decoded, Heard, RangeReader, Samples, WindowAudio
 from longscribe.stages.assembler import AssemblerPorts, take_dead_letter, take_result
 from longscribe.stages.chunker import ChunkerPorts
 from longscribe.stages.reconciler import ReconcilerPorts
@@ -118,9 +118,10 @@ class LevelDetector:
 
     name = "level"
 
-    def detect(self, samples: Samples, lead: int) -> Verdicts:
+    def detect(self, samples: Samples, lead: int) -> Heard:
         whole = (len(samples) - lead) // FRAME * FRAME
-        return np.abs(samples[lead : lead + whole].astype(np.int32)).reshape(-1, FRAME).max(axis=1) > 100
+        loud = np.abs(samples[lead : lead + whole].astype(np.int32)).reshape(-1, FRAME).max(axis=1) > 100
+        return Heard(loud, (Judged(0, len(samples) - lead, self.name),))
 
 
 @dataclass

@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from longscribe.core.settings import Settings
-from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Missing, Silence
+from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Judged, Missing, Silence
 
 
 class JobState(StrEnum):
@@ -32,6 +32,7 @@ class Seal(msgspec.Struct, frozen=True):
     chunks: int  #: how many there are
     silences: tuple[Silence, ...] = ()  #: after the last chunk
     missing: tuple[Missing, ...] = ()  #: after the last chunk
+    judged: tuple[Judged, ...] = ()  #: after the last chunk
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,11 +70,13 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """One chunk: what was cut, and what became of it.
 
     What the task's windows leave of ``task.start`` to ``task.end`` is tiled by ``silences`` and ``missing``.
+    ``judged`` tiles all of it; no silence reaches over one of its boundaries.
     """
 
     task: ChunkTask  #: as last queued: its run is the chunk's current run
     silences: tuple[Silence, ...] = ()
     missing: tuple[Missing, ...] = ()  #: stretches that could not be decoded
+    judged: tuple[Judged, ...] = ()
     state: ChunkState = ChunkState.PENDING
     updated: float = 0.0
     queued: float = 0.0  #: when its message was last sent, or was about to be

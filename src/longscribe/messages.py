@@ -52,6 +52,14 @@ class Missing(msgspec.Struct, frozen=True, array_like=True):
     reason: str
 
 
+class Judged(msgspec.Struct, frozen=True, array_like=True):
+    """A stretch, and which detector said where in it there is speech."""
+
+    start: int
+    end: int
+    detector: str
+
+
 class Window(msgspec.Struct, frozen=True):
     """At most 30 s of audio: one input of Whisper.
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longscribe.documents import Chunk, Job, JobState, Seal
-from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Missing, WindowResult
+from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Judged, Missing, WindowResult
 
 Samples = npt.NDArray[np.int16]
 """Mono audio at 16 kHz, shape (samples,)."""
@@ -264,12 +264,20 @@ class Media(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What a detector made of some audio."""
+
+    speech: Verdicts
+    judged: tuple[Judged, ...]  #: tiles the audio, its first sample being 0; boundaries between frames
+
+
 class SpeechDetector(Protocol):
     """Says which frames hold speech."""
 
     name: str
 
-    def detect(self, samples: Samples, lead: int) -> Verdicts:
+    def detect(self, samples: Samples, lead: int) -> Heard:
         """Return one verdict for each whole 10 ms frame after the first ``lead`` samples, which only warm it up.
 
         Keeps nothing between calls: the same samples give the same verdicts.

@@ -12,7 +12,7 @@ from longscribe.adapters.local.files import Files
 from longscribe.adapters.local.jobs import SqliteJobs
 from longscribe.adapters.local.queue import SqliteQueue, Subscription
 from longscribe.adapters.media.av_media import AvMedia
-from longscribe.adapters.speech import WebRtcDetector
+from longscribe.adapters.speech import Cascade, WebRtcDetector
 from longscribe.core import limits, topics
 from longscribe.core.settings import Settings
 from longscribe.errors import BadInput
@@ -101,8 +101,19 @@ class Machine:
     load_recogniser: Callable[[], Recogniser]  #: takes a second or more
 
 
+def detector(silero: Path | None = None) -> SpeechDetector:
+    """Return the speech detectors; ``silero`` is the second one's model, by default that in faster-whisper's wheel.
+
+    Raises `BadInput` if the model is not there.
+    """
+    # Takes a quarter of a second to import.
+    from longscribe.adapters.silero import Silero, locate
+
+    return Cascade(WebRtcDetector(), Silero(silero or locate()))
+
+
 def machine(settings: Settings, variables: Mapping[str, str] = os.environ) -> Machine:
-    """Return this machine's adapters for ``settings``. Raises `BadInput` if the model cannot be had."""
+    """Return this machine's adapters for ``settings``. Raises `BadInput` if a model cannot be had."""
     # Heavy, and no part of the light installation.
     from longscribe.adapters.hardware import keep_memory
     from longscribe.adapters.models import locate
@@ -113,6 +124,6 @@ def machine(settings: Settings, variables: Mapping[str, str] = os.environ) -> Ma
     keep_memory()
     return Machine(
         media=AvMedia(read.decode_workers),
-        detector=WebRtcDetector(),
+        detector=detector(),
         load_recogniser=lambda: Whisper(path, settings.model, settings.compute_type),
     )

@@ -60,6 +60,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     level: float | None = None  #: of a silent stretch: mean level in dBFS, -100 for digital silence
     reason: str | None = None  #: of a missing stretch: why
+    detector: str | None = None  #: of the others: the speech detector that judged it
 
 
 class Reason(StrEnum):

@@ -136,7 +136,9 @@ class _Writer:
             model=job.settings.model,
             language=job.settings.language,
         )
-        ports.jobs.create_chunk(Chunk(task=task, silences=planned.silences, missing=planned.missing))
+        ports.jobs.create_chunk(
+            Chunk(task=task, silences=planned.silences, missing=planned.missing, judged=planned.judged)
+        )
         ports.queue.publish(topics.topic(task.priority), encode(task), job.job_id)
 
 
@@ -173,11 +175,11 @@ def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> 
                 _put(planned, held, writer)
                 count = planned.index + 1
             held.drop_before(planner.needed)
-    rest, silences, missing = planner.finish(end)
+    rest, silences, missing, judged = planner.finish(end)
     for planned in rest:
         _put(planned, held, writer)
         count = planned.index + 1
-    return Seal(samples=end, chunks=count, silences=silences, missing=missing)
+    return Seal(samples=end, chunks=count, silences=silences, missing=missing, judged=judged)
 
 
 def _put(planned: PlannedChunk, held: Held, writer: _Writer) -> None:
@@ -193,6 +195,6 @@ def _listen(stretches: Iterator[Decoded], detector: SpeechDetector) -> Iterator[
     """Yield each stretch with its frames; the detector is warmed by the end of the stretch before."""
     lead = np.empty(0, np.int16)
     for decoded in stretches:
-        verdicts = detector.detect(np.concatenate((lead, decoded.samples)), len(lead))
-        yield decoded, frames(decoded.start, decoded.samples, verdicts)
+        heard = detector.detect(np.concatenate((lead, decoded.samples)), len(lead))
+        yield decoded, frames(decoded.start, decoded.samples, heard)
         lead = decoded.samples[-LEAD:]
