@@ -63,6 +63,7 @@ class Window(msgspec.Struct, frozen=True):
     start: int
     end: int
     spans: tuple[Span, ...]
+    language: str | None = None  #: pinned by the vote on the recording's language; None: as its chunk has it
 
     @property
     def samples(self) -> int:
@@ -100,7 +101,7 @@ class ChunkTask(msgspec.Struct, frozen=True, tag=True):
     windows: tuple[Window, ...]
     speech: int  #: samples of speech in the windows
     priority: Priority
-    language: str | None = None  #: pinned; None: detect
+    language: str | None = None  #: as given in the settings; None: each window detects
     version: int = VERSION
 
 
@@ -132,6 +133,7 @@ class WindowResult(msgspec.Struct, frozen=True):
     log_probability: float  #: mean natural logarithm of the tokens' probabilities
     temperature: float = 0.0  #: of the decoding that was kept
     guards: tuple[Guard, ...] = ()  #: what still failed after every fallback
+    unused_terms: int = 0  #: so many of the vocabulary's last terms found no room in the model's prompt
 
     @property
     def text(self) -> str:

@@ -84,6 +84,8 @@ class Whisper:
         self.compute_type: str = self._whisper.compute_type
         self._stride = 1 if self.device == "cpu" else hardware.batch
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
+        # A term such as <|endoftext|> is what it looks like, not what it would tell the model.
+        self._tokenizer.encode_special_tokens = True
         self._speller = Speller(self._tokenizer)
         self._spectrogram = Spectrogram(self._whisper.n_mels)
         self._suppressed = self._not_text()
@@ -128,8 +130,9 @@ class Whisper:
                 log_probability=kept.log_probability,
                 temperature=kept.temperature,
                 guards=faults,
+                unused_terms=self._vocabulary(window.vocabulary)[1],
             )
-            for spoken, language, (kept, faults) in zip(words, languages, results, strict=True)
+            for window, spoken, language, (kept, faults) in zip(windows, words, languages, results, strict=True)
         ]
 
     # Encoding
@@ -247,7 +250,8 @@ class Whisper:
     ) -> list[Attempt]:
         """Decode windows whose prompts are equally long to at most ``most`` tokens."""
         length = len(prompts[0])
-        room = min(most, CONTEXT - length)
+        # One place is left for the end of the text: the alignment needs it.
+        room = min(most, CONTEXT - length - 1)
         results = whisper.generate(
             ctranslate2.StorageView.from_array(encoded),
             prompts,
@@ -277,7 +281,7 @@ class Whisper:
     # Prompts
 
     def _prompt(self, language: str, vocabulary: Sequence[str]) -> list[int]:
-        terms = self._vocabulary(vocabulary)
+        terms, _ = self._vocabulary(vocabulary)
         before = [self._id("<|startofprev|>"), *terms] if terms else []
         return [*before, *self._start(language), self._id("<|notimestamps|>")]
 
@@ -287,16 +291,16 @@ class Whisper:
             start += [self._id(f"<|{language}|>"), self._id("<|transcribe|>")]
         return start
 
-    def _vocabulary(self, terms: Sequence[str]) -> list[int]:
-        """Return the terms as text that came before, as many whole ones as the budget holds."""
+    def _vocabulary(self, terms: Sequence[str]) -> tuple[list[int], int]:
+        """Return as many whole terms as the budget holds, as text that came before, and how many are left out."""
         tokens: list[int] = []
-        for term in terms:
-            text = f", {term.strip()}" if tokens else f" {term.strip()}"
+        for number, term in enumerate(terms):
+            text = f", {term}" if tokens else f" {term}"
             more = self._tokenizer.encode(text, add_special_tokens=False).ids
             if len(tokens) + len(more) > PROMPT_BUDGET:
-                break
+                return tokens, len(terms) - number
             tokens += more
-        return tokens
+        return tokens, 0
 
     def _id(self, token: str) -> int:
         found = self._tokenizer.token_to_id(token)

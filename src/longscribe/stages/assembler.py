@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
 from longscribe.core import topics, voting
 from longscribe.core.assembly import assemble
 from longscribe.core.rendering import render
-from longscribe.documents import Chunk, Job, JobState
+from longscribe.documents import Job, JobState
 from longscribe.errors import Gone
 from longscribe.messages import ChunkResult, ChunkTask, decode, decode_result, encode
 from longscribe.ports import Blobs, Jobs, Queue
@@ -81,9 +79,9 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
     """Vote, merge, render and write a *settling* job's transcript. May be done twice: the bytes are the same."""
     chunks = list(ports.jobs.chunks(job.job_id))
     language = job.settings.language or voting.vote(chunks)
-    again = [chunk for chunk in chunks if language is not None and voting.outvoted(chunk, language)]
-    if again and language is not None:
-        _requeue(job, again, language, ports)
+    again = voting.outvoted(chunks, language) if language is not None else []
+    if again:
+        _requeue(job, again, ports)
         return Assembled.REQUEUED
     transcript = assemble(job, chunks, language)
     written = tuple(
@@ -100,9 +98,8 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
     return Assembled.WRITTEN
 
 
-def _requeue(job: Job, chunks: Sequence[Chunk], language: str, ports: AssemblerPorts) -> None:
-    """Send chunks back under a new run, the language pinned: first documents, then the job, then messages."""
-    tasks = [msgspec.structs.replace(chunk.task, run=chunk.task.run + 1, language=language) for chunk in chunks]
+def _requeue(job: Job, tasks: Sequence[ChunkTask], ports: AssemblerPorts) -> None:
+    """Send chunks back under a new run: first documents, then the job, then messages."""
     for task in tasks:
         ports.jobs.requeue(task)
     ports.jobs.move(job.job_id, JobState.SETTLING, JobState.TRANSCRIBING)
