@@ -112,15 +112,19 @@ def run(made: Recording, vocabulary: Sequence[str], model: str) -> dict[str, Any
     heard, reference = _words(transcript.text), _words(made.text)
     terms = {word for term in TERMS for word in _words(term)}
     wanted = Counter(word for word in reference if word in terms)
+    told = {word for term in set(vocabulary) - set(transcript.unused_vocabulary) for word in _words(term)}
+    given = Counter({word: count for word, count in wanted.items() if word in told})
     return {
         "terms": len(vocabulary),
         "unused": len(transcript.unused_vocabulary),
         "names": wanted.total(),
         "names_right": (wanted & Counter(heard)).total(),
+        "given": given.total(),
+        "given_right": (given & Counter(heard)).total(),
         "wer": round(jiwer.wer(" ".join(reference), " ".join(heard)), 5),
         "echoes": _echoes(transcript, made.quiet, vocabulary),
         "words_where_nobody_speaks": len(_between(transcript, made.quiet)),
-        "doubled": _extra(heard, reference, vocabulary),
+        "leaks": _leaks(heard, reference, vocabulary),
     }
 
 
@@ -140,7 +144,7 @@ def _between(transcript: Transcript, quiet: Sequence[tuple[float, float]]) -> li
     ]
 
 
-def _extra(heard: Sequence[str], reference: Sequence[str], vocabulary: Sequence[str]) -> int:
+def _leaks(heard: Sequence[str], reference: Sequence[str], vocabulary: Sequence[str]) -> int:
     """Return how often terms stand in the text beyond what was said: leaks into speech."""
     terms = {word for term in vocabulary for word in _words(term)}
     extra = Counter(word for word in heard if word in terms)
@@ -163,14 +167,15 @@ def main() -> None:
     random.Random(1).shuffle(many)
     assert len(many) == MAX_VOCABULARY_TERMS
     rows = []
-    print("| vocabulary | not in the prompt | names right | word error rate | echoes | leaks into speech |")
-    print("|---|---|---|---|---|---|")
+    print("| vocabulary | no room for | names right | of those given | word error rate | echoes | leaks |")
+    print("|---|---|---|---|---|---|---|")
     for vocabulary in ((), TERMS, many):
         row = run(made, vocabulary, options.model)
         rows.append(row)
         print(
-            f"| {row['terms']} terms | {row['unused']} | {row['names_right']} of {row['names']} | {row['wer']:.1%}"
-            f" | {row['echoes']} | {row['doubled']} |",
+            f"| {row['terms']} terms | {row['unused']} | {row['names_right']} of {row['names']}"
+            f" | {row['given_right']} of {row['given']} | {row['wer']:.1%}"
+            f" | {row['echoes']} | {row['leaks']} |",
             flush=True,
         )
     if options.json:
