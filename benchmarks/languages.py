@@ -112,10 +112,11 @@ def clips(directory: Path) -> dict[str, list[Clip]]:
 
 
 def alone(engine: Whisper, some: Sequence[Clip]) -> dict[str, Any]:
-    """Return how the clips of one language are heard, each in a window of its own."""
-    heard = [engine.recognise([WindowAudio(clip.samples[:WINDOW], None, (), 1)])[0] for clip in some]
-    right = [result.language == clip.language for clip, result in zip(some, heard, strict=True)]
-    sure = [voting.certain(result) for result in heard]
+    """Return which language each clip is heard in, in a window of its own; nothing is decoded."""
+    windows = [WindowAudio(clip.samples[:WINDOW], None, (), 1) for clip in some]
+    heard = engine._languages(windows, engine._encode([window.samples for window in windows]))
+    right = [found.code == clip.language for clip, found in zip(some, heard, strict=True)]
+    sure = [found.probability >= voting.CERTAIN for found in heard]
     return {
         "language": some[0].language,
         "clips": len(some),
@@ -124,7 +125,7 @@ def alone(engine: Whisper, some: Sequence[Clip]) -> dict[str, Any]:
         "right_certain": sum(a and b for a, b in zip(right, sure, strict=True)),
         "wrong_certain": sum(b and not a for a, b in zip(right, sure, strict=True)),
         "highest_wrong": round(
-            max((r.language_probability for r, ok in zip(heard, right, strict=True) if not ok), default=0.0), 2
+            max((found.probability for found, ok in zip(heard, right, strict=True) if not ok), default=0.0), 2
         ),
     }
 

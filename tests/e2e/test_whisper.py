@@ -135,6 +135,23 @@ def test_where_nobody_speaks_there_are_no_words(model, seconds, request):
     assert {result.guards for result in results} == {(Guard.NO_SPEECH,)}
 
 
+@pytest.mark.parametrize("vocabulary", [("Oyelaran",), ("Oyelaran", "Szczepan"), ("Thank you", "yes", "Ada")])
+def test_where_nobody_speaks_the_vocabulary_does_not_come_back(base, vocabulary):
+    random = np.random.default_rng(5)
+    time = np.arange(12 * SAMPLE_RATE) / SAMPLE_RATE
+    noise = random.standard_normal(len(time))
+    sounds = [
+        noise * 0.15,
+        noise * 0.03,
+        np.where(random.random(len(time)) < 0.0005, 0.5, 0.0) + noise * 0.001,  # clicks
+        noise * 0.05 * (1 + np.sin(2 * np.pi * 0.7 * time)),  # it swells and fades
+    ]
+    results = base.recognise(
+        [window((sound * 32767).clip(-32768, 32767).astype(np.int16), vocabulary=vocabulary) for sound in sounds]
+    )
+    assert {term for term in vocabulary for result in results if term.lower() in result.text.lower()} == set()
+
+
 @pytest.mark.parametrize("samples", [0, 1, 100, 161, 1600])
 def test_a_sliver_of_audio_is_no_error(tiny, spoken, samples):
     result = tiny.recognise([window(spoken[0][:samples])])[0]

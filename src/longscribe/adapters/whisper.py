@@ -5,6 +5,8 @@ One call of `Whisper.recognise` takes this way::
     encode ─▶ detect the language ─▶ decode with a beam, as one batch ─▶ guards ─▶ align the words
                                                         again, alone: beam, then temperatures ◀─┘
 
+A vocabulary goes before the text of the first two; whether anyone speaks is asked without it.
+
 There are no timestamp tokens: in batches they make the model stop early and lose text. Times come from aligning the
 text with the decoder's attention. On a CPU only the first decoding is a batch: encoding and aligning are faster
 window by window, and their results cannot depend on the company then.
@@ -13,8 +15,8 @@ window by window, and their results cannot depend on the company then.
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +196,22 @@ class Whisper:
             some = [prompts[row] for row in rows]
             decoded = self._generate(self._whisper, encoded[rows], some, beam_size=guards.BEAM)
             attempts.update(zip(rows, decoded, strict=True))
-        return [attempts[row] for row in range(len(windows))]
+        doubts = self._doubts(encoded, languages, [row for row in attempts if windows[row].vocabulary])
+        return [
+            replace(attempts[row], no_speech=doubts.get(row, attempts[row].no_speech))
+            for row in range(len(windows))
+        ]
+
+    def _doubts(self, encoded: Encoded, languages: Sequence[_Language], rows: Sequence[int]) -> dict[int, float]:
+        """Return how much the model doubts that anyone speaks in ``rows``, asked without the vocabulary.
+
+        With it, the model doubts too little: the terms are text to go on with. One token is decoded for it.
+        """
+        if not rows:
+            return {}
+        prompts = [self._prompt(languages[row].code, ()) for row in rows]
+        asked = self._generate(self._whisper, encoded[list(rows)], prompts, most=1, beam_size=1)
+        return {row: attempt.no_speech for row, attempt in zip(rows, asked, strict=True)}
 
     def _settle(
         self, window: WindowAudio, encoded: Encoded, language: str, first: Attempt
@@ -210,18 +227,13 @@ class Whisper:
             beam = self._generate(self._whisper, encoded, [prompt], most=CONTEXT, beam_size=guards.BEAM)[0]
             tried.append((beam, guards.verdict(beam, vocabulary)))
             if tried[-1][1]:
-                tried += self._sample(encoded, prompt, window.seed, lambda it: guards.verdict(it, vocabulary))
+                tried += self._sample(encoded, self._prompt(language, ()), window.seed)
         kept, faults = guards.best(tried)
+        kept = replace(kept, no_speech=first.no_speech)
         return _silent(kept) if guards.speechless(kept, window.samples) else (kept, faults)
 
-    def _sample(
-        self,
-        encoded: Encoded,
-        prompt: list[int],
-        seed: int,
-        judge: Callable[[Attempt], tuple[Guard, ...]],
-    ) -> list[tuple[Attempt, tuple[Guard, ...]]]:
-        """Decode one window with rising temperatures until an attempt passes.
+    def _sample(self, encoded: Encoded, prompt: list[int], seed: int) -> list[tuple[Attempt, tuple[Guard, ...]]]:
+        """Decode one window, without a vocabulary, with rising temperatures until an attempt passes.
 
         CTranslate2 seeds a thread's random numbers once, when the thread first needs them: only a model loaded for
         the occasion starts from ``seed``, whatever was decoded before.
@@ -234,7 +246,7 @@ class Whisper:
                 attempt = self._generate(
                     whisper, encoded, [prompt], temperature, beam_size=1, num_hypotheses=BEST_OF, sampling_topk=0
                 )[0]
-                tried.append((attempt, judge(attempt)))
+                tried.append((attempt, guards.verdict(attempt, ())))
                 if not tried[-1][1]:
                     break
         return tried
