@@ -45,6 +45,8 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.chunking --json docs/figures/chunking.json
 	$(BIN)/python -m benchmarks.passages --json docs/figures/passages.json
 	$(BIN)/python -m benchmarks.damage
+	$(BIN)/python -m benchmarks.vocabulary --json docs/figures/vocabulary.json
+	$(BIN)/python -m benchmarks.languages --json docs/figures/languages.json
 	$(BIN)/python -m benchmarks.report
 
 # uv must be on the PATH; no host is written into the files.

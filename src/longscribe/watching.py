@@ -118,7 +118,18 @@ class _Watched:
             f"[green]{name}[/]: {transcript.duration / 60:.1f} min in {took / 60:.1f} min"
             f" → {escape(printable(', '.join(written)))}"
         )
+        _tell_unused(transcript, name, console)
         return _told(transcript, name, console)
+
+
+def _tell_unused(transcript: Transcript, name: str, console: Console) -> None:
+    """Name the terms that the model was not given."""
+    if unused := transcript.unused_vocabulary:
+        console.print(
+            f"[yellow]{name}[/]: {len(unused)} of the {len(transcript.settings.vocabulary)} terms of the vocabulary"
+            " found no room in the model's prompt; shorten the list, or put what matters first. They are:"
+            f" {escape(printable(', '.join(unused)))}"
+        )
 
 
 def _told(transcript: Transcript, name: str, console: Console) -> Outcome:

@@ -295,6 +295,10 @@ def test_one_paragraph_a_pause():
 def test_paragraphs_of_languages_without_spaces_have_none():
     made = transcript([(0, 500, "一。"), (700, 900, "二。")], language="zh")
     assert paragraphs(made.segments, "zh") == ["一。二。"]
+    english = [msgspec.structs.replace(segment, language="en") for segment in made.segments]
+    assert paragraphs(english, "zh") == ["一。 二。"]
+    chinese = [msgspec.structs.replace(segment, language="zh") for segment in made.segments]
+    assert paragraphs(chinese, "en") == ["一。二。"]
 
 
 # JSON

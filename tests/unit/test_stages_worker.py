@@ -55,6 +55,14 @@ def test_a_waiting_task_is_prepared_with_each_windows_audio(bench: Bench, event:
     assert heard == words(40)
 
 
+def test_a_pinned_window_is_heard_in_its_own_language(bench: Bench, event: UploadEvent) -> None:
+    of = task(bench, event)
+    assert of.language == "en"
+    pinned = replace(of, run=2, windows=(replace(of.windows[0], language="de"), *of.windows[1:]))
+    bench.jobs.requeue(pinned)
+    assert [audio.language for audio in ready(bench, pinned).windows] == ["de"] + ["en"] * (len(of.windows) - 1)
+
+
 def test_the_result_is_in_the_recordings_time_and_says_who_made_it(bench: Bench, event: UploadEvent) -> None:
     talk = spoken(40)
     of = task(bench, event, 1)

@@ -47,6 +47,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     end: float  #: seconds
     text: str  #: without space around it
     confidence: float  #: mean of its words' probabilities, 0 to 1
+    language: str | None = None  #: an ISO 639-1 code: detected, voted or as given
     speaker: str | None = None  #: who speaks; always null for now
     guards: tuple[Guard, ...] = ()  #: what was found wrong with the text it comes from
     words: tuple[TimedWord, ...] = ()  #: in the JSON only when the setting ``word_times`` is on
@@ -129,6 +130,7 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None  #: an ISO 639-1 code; null when nothing was said
     status: Status
     settings: Settings
+    unused_vocabulary: tuple[str, ...] = ()  #: the last terms, if the model's prompt had no room for them
     text: str  #: all of it, one paragraph a pause, paragraphs parted by a line break
     segments: tuple[Segment, ...]  #: in order; none overlaps the next
     coverage: tuple[Coverage, ...]

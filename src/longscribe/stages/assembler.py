@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-import msgspec
-
 from longscribe.core import topics, voting
 from longscribe.core.assembly import assemble
 from longscribe.core.rendering import render
-from longscribe.documents import Chunk, ChunkState, Job, JobState
+from longscribe.documents import ChunkState, Job, JobState
 from longscribe.errors import Gone
 from longscribe.messages import ChunkRefused, ChunkResult, ChunkTask, Sealed, decode, decode_result, encode
 from longscribe.ports import Blobs, Jobs, Queue
@@ -140,9 +138,9 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
         ports.jobs.move(job.job_id, JobState.SETTLING, JobState.TRANSCRIBING)
         return Assembled.REQUEUED
     language = job.settings.language or voting.vote(chunks)
-    again = [chunk for chunk in chunks if language is not None and voting.outvoted(chunk, language)]
-    if again and language is not None:
-        _requeue(job, again, language, ports)
+    again = voting.outvoted(chunks, language) if language is not None else []
+    if again:
+        _requeue(job, again, ports)
         return Assembled.REQUEUED
     transcript = assemble(job, chunks, language)
     written = tuple(
@@ -163,9 +161,8 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
     return Assembled.WRITTEN
 
 
-def _requeue(job: Job, chunks: Sequence[Chunk], language: str, ports: AssemblerPorts) -> None:
-    """Send chunks back under a new run, the language pinned: first documents, then the job, then messages."""
-    tasks = [msgspec.structs.replace(chunk.task, run=chunk.task.run + 1, language=language) for chunk in chunks]
+def _requeue(job: Job, tasks: Sequence[ChunkTask], ports: AssemblerPorts) -> None:
+    """Send chunks back under a new run: first documents, then the job, then messages."""
     for task in tasks:
         ports.jobs.requeue(task)
     ports.jobs.move(job.job_id, JobState.SETTLING, JobState.TRANSCRIBING)

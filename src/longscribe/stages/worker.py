@@ -80,7 +80,7 @@ def prepare(data: bytes, ports: WorkerPorts) -> Prepared | Unrun:
         tuple(
             WindowAudio(
                 samples=slice_spans(samples, window.spans, task.audio_start),
-                language=task.language,
+                language=window.language or task.language,
                 vocabulary=job.settings.vocabulary,
                 seed=ids.seed(task.job_id, task.index, number),
             )
