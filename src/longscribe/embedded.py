@@ -1,4 +1,4 @@
-"""All stages in one process: the embedded default. Three threads run the stages; the caller watches.
+"""All stages in one process: the embedded default. Threads run the stages; the caller watches.
 
 State lies under one directory, the home, held by one process at a time::
 
@@ -7,27 +7,33 @@ State lies under one directory, the home, held by one process at a time::
     ├── jobs.sqlite     documents
     ├── queue.sqlite    messages
     ├── chunks/         audio of the chunks of unfinished jobs
-    └── transcripts/    what the assembler wrote
+    ├── transcripts/    what the assembler wrote
+    └── served.sqlite   what `serve` has delivered, and under which names
 """
 
+import dataclasses
 import fcntl
 import os
 import stat
 import threading
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from longscribe import __version__, wiring
+from longscribe.attended import Attended, Unwanted
 from longscribe.core import ids, topics
 from longscribe.core.assembly import assemble
 from longscribe.core.settings import Settings
 from longscribe.core.transcript import Transcript
-from longscribe.documents import JobState
-from longscribe.errors import BadInput, Busy, Gone, LongscribeError
-from longscribe.messages import UploadEvent
-from longscribe.ports import Blobs, Queue
+from longscribe.documents import Job, JobState
+from longscribe.errors import BadInput, Busy, Gone, LongscribeError, NoSpace, Poison, Transient
+from longscribe.messages import ChunkTask, UploadEvent, decode, decode_result
+from longscribe.ports import Blobs, Delivery, Queue
 from longscribe.pulling import IDLE_SECONDS, PullLoop
 from longscribe.stages import assembler, chunker, reconciler
 from longscribe.stages.worker import WorkerPorts
@@ -35,14 +41,28 @@ from longscribe.stages.worker import WorkerPorts
 HEAL_SECONDS = 1.0
 """Between two looks for jobs that nobody is working on."""
 
+LOOK_SHARE = 50
+"""A look at all jobs is followed by a rest of at least this many times its length: thousands cost 2 % of a core."""
+
+CHUNKERS = 3
+"""Recordings a service cuts at once. Each takes `LONGSCRIBE_DECODE_WORKERS` processes and one more."""
+
+CUTTINGS = 3
+"""Times a service tries to cut a recording whose cutting fails for no fault of its own."""
+
 
 class Embedded:
-    """A home opened for work. Use as a context manager; `submit` recordings, then `start`, then watch `jobs`."""
+    """A home opened for work. Use as a context manager; `submit` recordings, `start`, and watch `jobs`.
 
-    def __init__(self, home: Path, settings: Settings, machine: wiring.Machine) -> None:
+    Recordings may be submitted at any time. If ``serving``, several are cut side by side, and what goes wrong with
+    one fails its own job; otherwise it ends the work, for `check` to raise.
+    """
+
+    def __init__(self, home: Path, settings: Settings, machine: wiring.Machine, *, serving: bool = False) -> None:
         """Open ``home``. Raises `Busy` if another process works there, `BadInput` if it cannot be made."""
         self._settings = settings
         self._machine = machine
+        self._serving = serving
         self._lock = _lock(home)
         try:
             self._stores = wiring.local_stores(home)
@@ -54,7 +74,9 @@ class Embedded:
         self.blobs: Blobs = self._stores.blobs
         self._queue: Queue = self._stores.queue
         self._assembler = assembler.AssemblerPorts(self.blobs, self._queue, self.jobs, wiring.TRANSCRIPTS_BUCKET)
-        self._events: list[UploadEvent] = []
+        self._uncut: list[UploadEvent] = []
+        self._arrived = threading.Condition()
+        self._tries: Counter[str] = Counter()  # that failed, of cutting a job's recording
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._loop: PullLoop | None = None
@@ -80,15 +102,27 @@ class Embedded:
         """
         path = checked(path)
         found = self.blobs.stat(str(path.parent), path.name)
-        recording = found.ref
-        job_id = ids.job_id(recording.bucket, recording.name, recording.generation)
+        event = UploadEvent(found.ref, found.size, {})
+        job_id = job_of(event)
         if afresh or not self._goes_on(job_id):
             self.forget(job_id)
-        event = UploadEvent(recording, found.size, {})
-        # Whoever watches must find the job, though other recordings may be cut first.
-        chunker.open_job(event, self._settings, self.jobs, self._stores.clock)
-        self._events.append(event)
+        self.take(event)
         return job_id
+
+    def take(self, event: UploadEvent, refusal: str | None = None) -> Job:
+        """Open the job of an upload, and queue it to be cut if it is not yet; ``refusal`` fails a new one.
+
+        Whoever watches finds the job at once, though other recordings may be cut first.
+        """
+        job = chunker.open_job(event, self._settings, self.jobs, self._stores.clock, refusal)
+        if job.state is JobState.CHUNKING:
+            self._put(event)
+        return job
+
+    def _put(self, event: UploadEvent) -> None:
+        with self._arrived:
+            self._uncut.append(event)
+            self._arrived.notify()
 
     def _goes_on(self, job_id: str) -> bool:
         try:
@@ -110,8 +144,16 @@ class Embedded:
             self.blobs.delete(wiring.CHUNKS_BUCKET, name)
 
     def start(self) -> None:
-        """Start the stages on what was submitted."""
-        for name, work in (("chunker", self._chunk), ("worker", self._work), ("assembler", self._assemble)):
+        """Start the stages."""
+        for name, work in (
+            *(
+                (f"chunker-{number}", partial(self._chunk, number))
+                for number in range(CHUNKERS if self._serving else 1)
+            ),
+            ("worker", self._work),
+            ("assembler", self._assemble),
+            ("healer", self._heal),
+        ):
             thread = threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -119,6 +161,8 @@ class Embedded:
     def stop(self) -> None:
         """Ask the stages to stop; the batches under way are finished first."""
         self._stop.set()
+        with self._arrived:
+            self._arrived.notify_all()
         if self._loop is not None:
             self._loop.stop()
 
@@ -141,7 +185,7 @@ class Embedded:
             self._failure = self._failure or error
             self.stop()
 
-    def _chunk(self) -> None:
+    def _chunk(self, number: int) -> None:
         with ThreadPoolExecutor(chunker.DEPTH, thread_name_prefix="chunk-writer") as executor:
             ports = chunker.ChunkerPorts(
                 blobs=self.blobs,
@@ -154,21 +198,84 @@ class Embedded:
                 chunks_bucket=wiring.CHUNKS_BUCKET,
                 defaults=self._settings,
             )
-            for event in self._events:
-                if self._stop.is_set():
-                    return
-                chunker.chunk(event, ports)
-        self._reconcile()
+            while (event := self._next(number)) is not None:
+                self._cut(event, ports)
 
-    def _reconcile(self) -> None:
-        """Heal what an earlier process left half done, once nobody is working on it."""
-        while not self._stop.is_set():
-            # In flow order: a message is acknowledged only after the one it causes was published.
-            flow = (topics.CHUNKS_HIGH, topics.CHUNKS_LOW, topics.DEAD_CHUNKS, topics.RESULTS)
-            if not any(self._stores.queue.backlog(subscription) for subscription in flow):
-                for event in self._events:
-                    reconciler.heal(_job_id(event), self._assembler)
+    def _next(self, number: int) -> UploadEvent | None:
+        """Wait for a recording to cut; None when stopping.
+
+        The first chunker takes the one that waits longest, the others the smallest: a short recording does not wait
+        until several long ones are cut, nor a long one for ever.
+        """
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._stop.is_set() or self._uncut)
+            if self._stop.is_set():
+                return None
+            event = self._uncut[0] if number == 0 else min(self._uncut, key=lambda event: event.size)
+            self._uncut.remove(event)
+            return event
+
+    def _cut(self, event: UploadEvent, ports: chunker.ChunkerPorts) -> None:
+        job_id = job_of(event)
+        attended = Attended(ports.detector, lambda: not self._stop.is_set() and self._being_cut(job_id))
+        try:
+            chunker.chunk(event, dataclasses.replace(ports, detector=attended))
+        except Unwanted:
+            self._forget_unless_known(job_id)
+        except Gone:
+            self._fail(job_id, "The recording was deleted or changed while it was being read; give it again.")
+        except NoSpace:
+            raise
+        except Exception as error:  # one recording must not harm the others
+            if not self._serving:
+                raise
+            self._noted(error)
+            self._again(event, error)
+
+    def _again(self, event: UploadEvent, error: Exception) -> None:
+        """Let a recording be cut once more, unless that was tried often enough."""
+        job_id = job_of(event)
+        self._tries[job_id] += 1
+        if self._tries[job_id] < CUTTINGS:
             self._stop.wait(HEAL_SECONDS)
+            self._put(event)
+        else:
+            reason = f"The recording could not be cut ({_named(error)}); see whether it plays, and give it again."
+            self._fail(job_id, reason)
+
+    def _being_cut(self, job_id: str) -> bool:
+        try:
+            return self.jobs.job(job_id).state is JobState.CHUNKING
+        except Gone:
+            return False
+
+    def _forget_unless_known(self, job_id: str) -> None:
+        """Leave nothing of a job that somebody deleted while it was worked on."""
+        try:
+            self.jobs.job(job_id)
+        except Gone:
+            self.forget(job_id)
+
+    def _fail(self, job_id: str, reason: str) -> None:
+        """End a job that cannot go on; one that was deleted meanwhile is forgotten altogether."""
+        try:
+            for state in (JobState.CHUNKING, JobState.TRANSCRIBING, JobState.SETTLING):
+                self.jobs.move(job_id, state, JobState.FAILED, reason=reason)
+        except Gone:
+            self.forget(job_id)
+
+    def _heal(self) -> None:
+        """Bring on the jobs that nobody is working on: what an earlier process, or another one, left half done."""
+        rest = HEAL_SECONDS
+        while not self._stop.wait(rest):
+            began = time.monotonic()
+            waiting = [job.job_id for job in self.jobs.jobs() if not job.state.ended]
+            # A message is acknowledged only after the one it causes was published: a job without any is left alone.
+            worked_on = self._stores.queue.groups()
+            for job_id in waiting:
+                if job_id not in worked_on:
+                    self._assembling(job_id, partial(reconciler.heal, job_id, self._assembler))
+            rest = max(HEAL_SECONDS, LOOK_SHARE * (time.monotonic() - began))
 
     def _work(self) -> None:
         ports = WorkerPorts(
@@ -185,24 +292,66 @@ class Embedded:
             self._loop.run()
 
     def _noted(self, error: Exception) -> None:
-        # Our own sentences only: a foreign error's words may quote what was said.
-        self.problems.append(str(error) if isinstance(error, LongscribeError) else type(error).__name__)
+        self.problems.append(_named(error))
 
     def _assemble(self) -> None:
         while not self._stop.is_set():
             results = self._queue.pull(topics.RESULTS, 16)
-            for delivery in results:
-                assembler.take_result(delivery.data, self._assembler)
-                self._queue.acknowledge(topics.RESULTS, [delivery.lease])
+            self._take_each(topics.RESULTS, results, assembler.take_result)
             dead = [] if results else self._queue.pull(topics.DEAD_CHUNKS, 16)
-            for delivery in dead:
-                assembler.take_dead_letter(delivery.data, self._assembler)
-                self._queue.acknowledge(topics.DEAD_CHUNKS, [delivery.lease])
+            self._take_each(topics.DEAD_CHUNKS, dead, assembler.take_dead_letter)
             if not results and not dead:
                 self._stop.wait(IDLE_SECONDS)
 
+    def _take_each(
+        self,
+        topic: str,
+        deliveries: Sequence[Delivery],
+        take: Callable[[bytes, assembler.AssemblerPorts], object],
+    ) -> None:
+        for delivery in deliveries:
+            try:
+                job_id = _job_named(topic, delivery.data)
+            except Poison as error:  # nobody can ever read it
+                self._noted(error)
+                done = True
+            else:
+                done = self._assembling(job_id, partial(take, delivery.data, self._assembler))
+            if done:
+                self._queue.acknowledge(topic, [delivery.lease])
 
-def _job_id(event: UploadEvent) -> str:
+    def _assembling(self, job_id: str, step: Callable[[], object]) -> bool:
+        """Take one step with a job, unless stopping; in a service one that fails for good fails that job only."""
+        while not self._stop.is_set():
+            try:
+                step()
+            except Gone:  # it was deleted meanwhile
+                pass
+            except NoSpace:
+                raise
+            except Exception as error:
+                if not self._serving:
+                    raise
+                self._noted(error)
+                if isinstance(error, Transient):
+                    self._stop.wait(HEAL_SECONDS)
+                    continue
+                self._fail(job_id, f"Its transcript could not be put together ({_named(error)}); report this.")
+            return True
+        return False
+
+
+def _named(error: Exception) -> str:
+    # Our own sentences only: a foreign error's words may quote what was said.
+    return str(error) if isinstance(error, LongscribeError) else type(error).__name__
+
+
+def _job_named(topic: str, data: bytes) -> str:
+    return (decode_result(data) if topic == topics.RESULTS else decode(data, ChunkTask)).job_id
+
+
+def job_of(event: UploadEvent) -> str:
+    """Return the id of an upload's job."""
     return ids.job_id(event.recording.bucket, event.recording.name, event.recording.generation)
 
 
@@ -236,5 +385,7 @@ def _lock(home: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise Busy(f"Another longscribe is at work in {home}; wait for it, or choose another --out.") from None
+        raise Busy(
+            f"Another longscribe is at work in {home}; wait for it to end, or choose another directory."
+        ) from None
     return descriptor

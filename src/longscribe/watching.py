@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from longscribe.core.ids import digest
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.rendering import render
 from longscribe.core.transcript import Kind, Status, Transcript
@@ -150,16 +151,34 @@ def _minutes(samples: int) -> str:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all. Raises `NoSpace`, or `BadInput` where it cannot be written."""
-    partial = path.with_name(f".longscribe-{os.getpid()}.partial")
+    try:
+        put_whole(path, data)
+    except OSError as error:
+        if error.errno in FULL:
+            raise NoSpace(f"The disk of {path.parent} is full; make room and run the same command again.") from None
+        raise BadInput(f"{path} cannot be written ({error.strerror}); choose another --out.") from None
+
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""How a full disk, a quota or a file size limit shows."""
+
+
+def put_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and put it on the disk. Raises `OSError`."""
+    # Named after its target, so that the next try writes over what a kill left; and never too long.
+    partial = path.with_name(f".longscribe-{digest(path.name)}.partial")
     try:
         with partial.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as error:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError:
         with contextlib.suppress(OSError):
             partial.unlink()
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise NoSpace(f"The disk of {path.parent} is full; make room and run the same command again.") from None
-        raise BadInput(f"{path} cannot be written ({error.strerror}); choose another --out.") from None
+        raise

@@ -20,6 +20,8 @@ from longscribe.ports import Clock, DeadLetterPolicy, Media, Recogniser, SpeechD
 
 CHUNKS_BUCKET = "chunks"
 TRANSCRIPTS_BUCKET = "transcripts"
+UPLOADS_BUCKET = "uploads"
+"""In the embedded default a folder beside the home, so that a job's id does not depend on where it lies."""
 
 
 class SystemClock:
@@ -85,7 +87,10 @@ def local_stores(home: Path) -> LocalStores:
         Subscription(topics.DEAD_CHUNKS, topics.DEAD_CHUNKS),
     ]
     return LocalStores(
-        blobs=Files({name: home / name for name in (CHUNKS_BUCKET, TRANSCRIPTS_BUCKET)}),
+        blobs=Files(
+            {name: home / name for name in (CHUNKS_BUCKET, TRANSCRIPTS_BUCKET)},
+            folders={UPLOADS_BUCKET: home.parent / UPLOADS_BUCKET},
+        ),
         queue=SqliteQueue(home / "queue.sqlite", subscriptions, clock),
         jobs=SqliteJobs(home / "jobs.sqlite", clock),
         clock=clock,

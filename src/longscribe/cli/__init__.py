@@ -7,6 +7,7 @@ import typer
 
 from longscribe import __version__
 from longscribe.cli.common import BAD_INPUT, FAILED, OK, complain
+from longscribe.cli.serve import serve
 from longscribe.cli.transcribe import transcribe
 from longscribe.errors import BadInput, LongscribeError, NoSpace
 
@@ -44,3 +45,4 @@ def _common(
 
 
 app.command(epilog="Example: longscribe transcribe interview.m4a --language en --out transcripts")(transcribe)
+app.command(epilog="Example: longscribe serve /srv/recordings --language en")(serve)

@@ -67,11 +67,16 @@ def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
     return Chunked.SEALED
 
 
-def open_job(event: UploadEvent, defaults: Settings, jobs: Jobs, clock: Clock) -> Job:
-    """Return the recording's job: the stored one, or a new one, failed if its settings cannot be honoured."""
+def open_job(event: UploadEvent, defaults: Settings, jobs: Jobs, clock: Clock, refusal: str | None = None) -> Job:
+    """Return the recording's job: the stored one, or a new one, failed if its settings cannot be honoured.
+
+    ``refusal`` is why the caller will not have it, in one sentence.
+    """
     recording, now = event.recording, clock.now()
     state, reason, settings = JobState.CHUNKING, None, defaults
     try:
+        if refusal is not None:
+            raise BadInput(refusal)
         settings = from_metadata(event.metadata, defaults)
         if event.size > limits.MAX_RECORDING_BYTES:
             raise OverLimit(

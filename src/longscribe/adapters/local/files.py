@@ -10,6 +10,9 @@ other text is percent-encoded into one file under ``%/``: no name reaches outsid
     └── .partial/                writes that are not finished
 
 A bucket that is an absolute path stands for that directory itself: recordings lie there, to be read only.
+
+A folder is a directory of people's own under a name: what lies in it, at whatever depth, is an object of that very
+path, to be read and deleted. Links in it are not followed.
 """
 
 import errno
@@ -22,9 +25,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
+from longscribe.adapters.local import folder
 from longscribe.core.limits import MAX_NAME_BYTES
 from longscribe.errors import BadInput, Gone, LongscribeError, NoSpace, OverLimit, Transient
 from longscribe.messages import BlobRef
@@ -43,7 +48,7 @@ _PARTIAL = ".partial"
 
 
 class Files:
-    """Objects as files, for threads and processes that share the directories of ``buckets``.
+    """Objects as files, for threads and processes that share the directories of ``buckets`` and ``folders``.
 
     A generation is the time of writing in nanoseconds, which this class sets; for a recording it stands for time of
     change, size and inode. So the file system must keep nanoseconds and hard links: the usual ones of Linux and
@@ -54,16 +59,17 @@ class Files:
     `Transient` when the disk fails.
     """
 
-    def __init__(self, buckets: Mapping[str, Path]) -> None:
+    def __init__(self, buckets: Mapping[str, Path], folders: Mapping[str, Path] = MappingProxyType({})) -> None:
         self._buckets = dict(buckets)
+        self._folders = dict(folders)
         for directory in self._buckets.values():
             _sweep(directory / _PARTIAL)
 
     def stat(self, bucket: str, name: str) -> BlobInfo:
         """Return the newest generation. Raises `Gone`."""
         path = self._path(bucket, name)
-        with _told(path):
-            found = path.stat()
+        with _told(path), self._place(bucket, name, path) as (place, directory):
+            found = os.stat(place, dir_fd=directory, follow_symlinks=directory is None)
         if not stat.S_ISREG(found.st_mode):
             raise _no_file(path)
         ref = BlobRef(bucket=bucket, name=name, generation=self._generation(bucket, found))
@@ -72,9 +78,10 @@ class Files:
     def read(self, ref: BlobRef, start: int = 0, end: int | None = None) -> bytes:
         """Return bytes ``start`` to ``end``, fewer at the end. Raises `Gone` if another generation is there now."""
         path = self._path(ref.bucket, ref.name)
-        with _told(path):
+        with _told(path), self._place(ref.bucket, ref.name, path) as (place, directory):
             # A pipe put in a recording's place must not make us wait.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if directory is None else os.O_NOFOLLOW)
+            descriptor = os.open(place, flags, dir_fd=directory)
             try:
                 opened = os.fstat(descriptor)
                 if not stat.S_ISREG(opened.st_mode):
@@ -110,22 +117,29 @@ class Files:
 
     def delete(self, bucket: str, name: str) -> None:
         """Delete an object; one that is not there is no error."""
-        path = self._own(bucket, name)
-        with suppress(Gone), _told(path):
-            path.unlink()
+        path = self._path(bucket, name) if bucket in self._folders else self._own(bucket, name)
+        with suppress(Gone), _told(path), self._place(bucket, name, path) as (place, directory):
+            os.unlink(place, dir_fd=directory)
 
     def names(self, bucket: str, prefix: str = "") -> Iterator[str]:
         """Yield the names in a bucket that begin with ``prefix``, in order of their characters."""
         if bucket not in self._buckets:
-            yield from sorted(name for name in self._recordings(bucket) if name.startswith(prefix))
+            found = self._put_in(bucket) if bucket in self._folders else self._recordings(bucket)
+            yield from sorted(name for name in found if name.startswith(prefix))
             return
         root = self._buckets[bucket]
-        folder = prefix[: prefix.rfind("/") + 1]
+        inside = prefix[: prefix.rfind("/") + 1]
         # With a plain prefix, look no further than need be.
-        tops = [root / folder, root / _ENCODED] if _PLAIN_FOLDERS.fullmatch(folder) else [root]
+        tops = [root / inside, root / _ENCODED] if _PLAIN_FOLDERS.fullmatch(inside) else [root]
         with _told(root):
-            found = [name for top in tops for name in _walk(root, top)]
-        yield from sorted(name for name in found if name.startswith(prefix))
+            names = [name for top in tops for name in _walk(root, top)]
+        yield from sorted(name for name in names if name.startswith(prefix))
+
+    def _put_in(self, bucket: str) -> Iterator[str]:
+        directory = self._folders[bucket]
+        with _told(directory):
+            for name, _ in folder.listing(directory, _raised):
+                yield name
 
     def _recordings(self, bucket: str) -> Iterator[str]:
         directory = _outside(bucket)
@@ -137,10 +151,21 @@ class Files:
     def _path(self, bucket: str, name: str) -> Path:
         if bucket in self._buckets:
             return self._own(bucket, name)
+        if bucket in self._folders:
+            return self._folders[bucket] / name.replace("\0", "")  # to be shown: see `_place`
         directory = _outside(bucket)
-        if name in ("", ".", "..") or "/" in name or not _fits(name):
+        if name in ("", ".", "..") or "/" in name or not folder.fits(name):
             raise Gone(f"{name!r} names no file in {_shown(directory)}; give a plain file name.")
         return directory / name
+
+    @contextmanager
+    def _place(self, bucket: str, name: str, path: Path) -> Iterator[tuple[Path | str, int | None]]:
+        """Lend a path and the directory it starts from; in a folder no link leads to it."""
+        if bucket not in self._folders:
+            yield path, None
+            return
+        with folder.parent(self._folders[bucket], name) as (directory, last):
+            yield last, directory
 
     def _own(self, bucket: str, name: str) -> Path:
         if bucket not in self._buckets:
@@ -176,7 +201,7 @@ class Files:
 
 def _outside(bucket: str) -> Path:
     """Return the directory of a bucket that is not our own."""
-    if bucket.startswith("/") and _fits(bucket):
+    if bucket.startswith("/") and folder.fits(bucket):
         return Path(bucket)
     raise Gone(f"There is no bucket {bucket!r}; give a directory by its absolute path.")
 
@@ -198,28 +223,24 @@ def _to_name(path: str) -> str:
 
 def _walk(root: Path, top: Path) -> Iterator[str]:
     """Yield the names below ``top``; what was not written by `Files` is passed over."""
-    for folder, folders, files in os.walk(top, onerror=_unless_absent):
-        if Path(folder) == root and _PARTIAL in folders:
+    for at, folders, files in os.walk(top, onerror=_unless_absent):
+        if Path(at) == root and _PARTIAL in folders:
             folders.remove(_PARTIAL)
         for file in files:
-            path = (Path(folder) / file).relative_to(root).as_posix()
+            path = (Path(at) / file).relative_to(root).as_posix()
             name = _to_name(path)
             if _to_path(name) == path:
                 yield name
+
+
+def _raised(error: OSError) -> None:
+    raise error
 
 
 def _unless_absent(error: OSError) -> None:
     """Let a bucket or folder that nobody made be an empty one."""
     if not isinstance(error, FileNotFoundError):
         raise error
-
-
-def _fits(name: str) -> bool:
-    """Return whether the system can take this text for a name at all."""
-    try:
-        return "\0" not in name and bool(os.fsencode(name))
-    except UnicodeEncodeError:
-        return False
 
 
 def _read(descriptor: int, start: int, end: int) -> bytes:

@@ -169,6 +169,12 @@ class SqliteQueue:
             ).fetchone()
         return int(count)
 
+    def groups(self) -> set[str]:
+        """Return the groups of which a message, on any subscription, is not acknowledged: one moment's view."""
+        with self._database.read() as connection:
+            rows = connection.execute("SELECT DISTINCT sender FROM messages WHERE acknowledged = 0").fetchall()
+        return {sender for (sender,) in rows}
+
     def _find(self, subscription: str) -> Subscription:
         if subscription not in self._subscriptions:
             raise Gone(f"There is no subscription {subscription!r}; declare it when the queue is made.")
