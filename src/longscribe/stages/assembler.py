@@ -32,7 +32,7 @@ class Assembled(StrEnum):
     """What became of a message; every one of them is acknowledged."""
 
     STORED = "stored"
-    DROPPED = "dropped"  #: of another run, of other settings, or of a job that is not there
+    DROPPED = "dropped"  #: of another run, of other settings, or of a job that is cancelled or not there
     REQUEUED = "requeued"  #: the vote on the language sent chunks back
     WRITTEN = "written"  #: the transcript is final
 
@@ -81,8 +81,13 @@ def settle(job_id: str, ports: AssemblerPorts) -> Assembled | None:
 
 
 def finish(job: Job, ports: AssemblerPorts) -> Assembled:
-    """Vote, merge, render and write a *settling* job's transcript. May be done twice: the bytes are the same."""
+    """Vote, merge, render and write a *settling* job's transcript. May be done twice: the bytes are the same.
+
+    Raises `Gone` for a job that was deleted.
+    """
     chunks = list(ports.jobs.chunks(job.job_id))
+    if job.seal is not None and len(chunks) < job.seal.chunks:
+        raise Gone(f"The chunks of job {job.job_id} were deleted; transcribe the recording again.")
     language = job.settings.language or voting.vote(chunks)
     again = [chunk for chunk in chunks if language is not None and voting.outvoted(chunk, language)]
     if again and language is not None:
@@ -93,14 +98,17 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
         ports.blobs.replace(ports.transcripts_bucket, f"{job.job_id}/transcript.{name}", render(transcript, name))
         for name in job.settings.formats
     )
-    ports.jobs.move(
-        job.job_id,
-        JobState.SETTLING,
-        JobState(transcript.status),
-        language=language,
-        transcripts=written,
-    )
-    return Assembled.WRITTEN
+    status = JobState(transcript.status)
+    try:
+        ended = ports.jobs.move(job.job_id, JobState.SETTLING, status, language=language, transcripts=written)
+        wanted = ended is not None or ports.jobs.job(job.job_id).state is not JobState.CANCELLED
+    except Gone:
+        wanted = False
+    if wanted:
+        return Assembled.WRITTEN
+    for ref in written:  # behind the back of whoever cancelled or deleted the job
+        ports.blobs.delete(ref.bucket, ref.name)
+    return Assembled.DROPPED
 
 
 def _requeue(job: Job, chunks: Sequence[Chunk], language: str, ports: AssemblerPorts) -> None:
