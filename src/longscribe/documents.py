@@ -46,7 +46,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     updated: float
     seal: Seal | None = None
     language: str | None = None  #: settled
-    reason: str | None = None  #: why it failed, one sentence
+    reason: str | None = None  #: why it failed or was cancelled, one sentence
     transcripts: tuple[BlobRef, ...] = ()  #: one for each format, once written
 
 

@@ -10,22 +10,23 @@ State lies under one directory, the home, held by one process at a time::
     └── transcripts/    what the assembler wrote
 """
 
-import fcntl
 import os
 import stat
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from longscribe import __version__, wiring
+from longscribe.adapters.local import lock
 from longscribe.core import ids, topics
-from longscribe.core.assembly import assemble
 from longscribe.core.settings import Settings
 from longscribe.core.transcript import Transcript
 from longscribe.documents import JobState
-from longscribe.errors import BadInput, Busy, Gone, LongscribeError
+from longscribe.errors import BadInput, Gone, LongscribeError
+from longscribe.follow import transcript
 from longscribe.messages import UploadEvent
 from longscribe.ports import Blobs, Queue
 from longscribe.pulling import IDLE_SECONDS, PullLoop
@@ -43,7 +44,7 @@ class Embedded:
         """Open ``home``. Raises `Busy` if another process works there, `BadInput` if it cannot be made."""
         self._settings = settings
         self._machine = machine
-        self._lock = _lock(home)
+        self._lock = lock.take(home, settings.model)
         try:
             self._stores = wiring.local_stores(home)
             self._stores.queue.void_leases()
@@ -55,6 +56,7 @@ class Embedded:
         self._queue: Queue = self._stores.queue
         self._assembler = assembler.AssemblerPorts(self.blobs, self._queue, self.jobs, wiring.TRANSCRIPTS_BUCKET)
         self._events: list[UploadEvent] = []
+        self._taken_up: list[str] = []
         self._threads: list[threading.Thread] = []
         self._stop = threading.Event()
         self._loop: PullLoop | None = None
@@ -89,6 +91,10 @@ class Embedded:
         chunker.open_job(event, self._settings, self.jobs, self._stores.clock)
         self._events.append(event)
         return job_id
+
+    def take_up(self, job_id: str) -> None:
+        """Bring a stored job on, whatever an earlier process left of it; its recording is not cut."""
+        self._taken_up.append(job_id)
 
     def _goes_on(self, job_id: str) -> bool:
         try:
@@ -129,10 +135,7 @@ class Embedded:
 
     def transcript(self, job_id: str) -> Transcript:
         """Return an ended job's transcript. Raises `BadInput` with the reason if the job failed."""
-        job = self.jobs.job(job_id)
-        if job.reason is not None:
-            raise BadInput(job.reason)
-        return assemble(job, self.jobs.chunks(job_id), job.language)
+        return transcript(self.jobs, job_id)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -166,8 +169,9 @@ class Embedded:
             # In flow order: a message is acknowledged only after the one it causes was published.
             flow = (topics.CHUNKS_HIGH, topics.CHUNKS_LOW, topics.DEAD_CHUNKS, topics.RESULTS)
             if not any(self._stores.queue.backlog(subscription) for subscription in flow):
-                for event in self._events:
-                    reconciler.heal(_job_id(event), self._assembler)
+                for job_id in (*map(_job_id, self._events), *self._taken_up):
+                    with suppress(Gone):  # somebody deleted it
+                        reconciler.heal(job_id, self._assembler)
             self._stop.wait(HEAL_SECONDS)
 
     def _work(self) -> None:
@@ -221,20 +225,3 @@ def checked(path: Path) -> Path:
     if found.st_size == 0:
         raise BadInput(f"{path} is empty; was it copied whole?")
     return path.resolve()
-
-
-def _lock(home: Path) -> int:
-    """Take the home for this process; return the lock's descriptor."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise BadInput(
-            f"{home} cannot be written ({error.strerror}); choose another directory with --out."
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise Busy(f"Another longscribe is at work in {home}; wait for it, or choose another --out.") from None
-    return descriptor

@@ -22,6 +22,7 @@ def main() -> None:
         )
 
     wiring.machine = machine
+    wiring.media = PcmMedia
     cli.main()
 
 

@@ -1,4 +1,4 @@
-"""Chunk audio that was deleted, made again from the recording: no planning, the chunk documents say where to cut."""
+"""Chunk audio that was deleted, made again from the recording: their documents say where to cut."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
