@@ -1,14 +1,18 @@
 """The real command line with ears that tell tones apart: ``python -m tests.e2e.driver LOG SECONDS ARGUMENT…``.
 
-Recordings are plain samples. LOG gets a line for each window heard; each call of the recogniser takes SECONDS.
+Recordings are plain samples. LOG gets a line for each window heard; each call of the recogniser takes SECONDS, and
+fails if a window holds the word that the variable POISON names.
 """
 
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from longscribe import cli, wiring
 from longscribe.core.settings import Settings
-from tests.standins import LevelDetector, PcmMedia, ToneRecogniser
+from longscribe.ports import WindowAudio
+from tests.standins import LevelDetector, PcmMedia, ToneRecogniser, tones
 
 
 def main() -> None:
@@ -18,12 +22,20 @@ def main() -> None:
         return wiring.Machine(
             media=PcmMedia(),
             detector=LevelDetector(),
-            load_recogniser=lambda: ToneRecogniser(seconds=seconds, log=log, model=settings.model),
+            load_recogniser=lambda: ToneRecogniser(
+                seconds=seconds, log=log, model=settings.model, before=_fail_on_poison
+            ),
         )
 
     wiring.machine = machine
     wiring.media = PcmMedia
     cli.main()
+
+
+def _fail_on_poison(windows: Sequence[WindowAudio]) -> None:
+    poison = os.environ.get("POISON")
+    if poison and any(word.text.strip() == poison for window in windows for word in tones(window.samples)):
+        raise RuntimeError(poison)
 
 
 if __name__ == "__main__":

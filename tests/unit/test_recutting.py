@@ -1,7 +1,6 @@
 """Chunk audio made again is the same audio, and no more of the recording is decoded than need be."""
 
 import io
-from pathlib import Path
 
 import av
 import numpy as np
@@ -15,8 +14,8 @@ from longscribe.stages import chunker
 from longscribe.stages.recutting import recut
 from tests.standins import Bench, PcmMedia, silence, spoken
 
-TALK = spoken(900)
-"""About twelve minutes: six stretches of decoding."""
+TALK = spoken(600)
+"""About eight minutes: four stretches of decoding."""
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_all_chunks_are_made_again_bit_for_bit(bench: Bench, event: UploadEvent)
     assert bench.media.open == 0
 
 
-@pytest.mark.parametrize("indices", [[0], [2], [-1], [0, 1], [0, -1], [3, 20, 21, -2]])
+@pytest.mark.parametrize("indices", [[0], [2], [-1], [0, 1], [0, -1], [3, 14, 15, -2]])
 def test_some_chunks_are_made_again_and_the_rest_is_not_decoded(
     bench: Bench, event: UploadEvent, indices: list[int]
 ) -> None:
@@ -105,13 +104,15 @@ def test_a_recording_that_is_not_what_it_was_is_told(bench: Bench, event: Upload
     assert media.open == 0
 
 
-@pytest.mark.parametrize(("codec", "kind"), [("aac", "mp4"), ("mp3", "mp3"), ("flac", "flac")])
-def test_real_media_is_cut_again_bit_for_bit(bench: Bench, tmp_path: Path, codec: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("codec", "kind", "layout"), [("aac", "mp4", "fltp"), ("mp3", "mp3", "s16p"), ("flac", "flac", "s16")]
+)
+def test_real_media_is_cut_again_bit_for_bit(bench: Bench, codec: str, kind: str, layout: str) -> None:
     data = io.BytesIO()
     speech = np.concatenate([spoken(200), silence(20), spoken(200, first=200)])
     with av.open(data, "w", format=kind) as container:
         stream = container.add_stream(codec, rate=44_100)
-        resampler = av.AudioResampler("fltp" if codec == "aac" else "s16p" if codec == "mp3" else "s16", "mono", 44_100)
+        resampler = av.AudioResampler(layout, "mono", 44_100)
         frame = av.AudioFrame.from_ndarray(speech.reshape(1, -1), "s16", "mono")
         frame.sample_rate = SAMPLE_RATE
         for each in resampler.resample(frame):

@@ -83,15 +83,16 @@ def _stretches(old: Sequence[list[_Word]], new: Sequence[list[_Word]]) -> Iterat
     """
     ours: list[_Word] = []
     theirs: list[_Word] = []
-    reached = 0.0
+    began = reached = 0.0
     both = [(words, ours) for words in old if words] + [(words, theirs) for words in new if words]
     for words, side in sorted(both, key=lambda part: part[0][0].segment.start):
-        if words[0].segment.start >= reached:
+        segment = words[0].segment
+        if segment.start >= reached and segment.start > began:  # some segments last no time at all
             yield ours[:], theirs[:]
             ours.clear()
             theirs.clear()
         side.extend(words)
-        reached = max(reached, words[0].segment.end)
+        began, reached = segment.start, max(reached, segment.end)
     yield ours, theirs
 
 
