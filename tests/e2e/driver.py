@@ -1,18 +1,26 @@
 """The real command line with ears that tell tones apart: ``python -m tests.e2e.driver LOG SECONDS ARGUMENT…``.
 
 Recordings are plain samples. LOG gets a line for each window heard; each call of the recogniser takes SECONDS, and
-fails if a window holds the word that the variable POISON names.
+fails if a window holds the word that the variable POISON names. Each stretch takes DECODING seconds to decode.
 """
 
 import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from longscribe import cli, wiring
 from longscribe.core.settings import Settings
-from longscribe.ports import WindowAudio
+from longscribe.ports import Decoded, RangeReader, WindowAudio
 from tests.standins import LevelDetector, PcmMedia, ToneRecogniser, tones
+
+
+class _Slow(PcmMedia):
+    def _stretches(self, read: RangeReader, length: int, start: int) -> Iterator[Decoded]:
+        for stretch in super()._stretches(read, length, start):
+            time.sleep(float(os.environ.get("DECODING", "0")))
+            yield stretch
 
 
 def main() -> None:
@@ -20,7 +28,7 @@ def main() -> None:
 
     def machine(settings: Settings) -> wiring.Machine:
         return wiring.Machine(
-            media=PcmMedia(),
+            media=_Slow(),
             detector=LevelDetector(),
             load_recogniser=lambda: ToneRecogniser(
                 seconds=seconds, log=log, model=settings.model, before=_fail_on_poison
