@@ -47,7 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     updated: float
     seal: Seal | None = None
     language: str | None = None  #: settled
-    reason: str | None = None  #: why it failed, one sentence
+    reason: str | None = None  #: why it failed or was cancelled, one sentence
     transcripts: tuple[BlobRef, ...] = ()  #: one for each format, once written
     settled: float = 0.0  #: when the chunks began to be read for ``transcripts``, in seconds since 1970
     replayed: bool = False  #: the chunks say something else since: to be settled again once no more results come

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from longscribe.adapters.local import lock
 from longscribe.adapters.local.files import Files
 from longscribe.adapters.local.jobs import SqliteJobs
 from longscribe.adapters.local.queue import SqliteQueue, Subscription
@@ -15,7 +16,9 @@ from longscribe.adapters.media.av_media import AvMedia
 from longscribe.adapters.speech import Cascade, WebRtcDetector
 from longscribe.core import limits, topics
 from longscribe.core.settings import Settings
-from longscribe.errors import BadInput
+from longscribe.errors import BadInput, Gone
+from longscribe.messages import BlobRef
+from longscribe.operating.ports import Operations, Worker
 from longscribe.ports import Clock, DeadLetterPolicy, Media, Recogniser, SpeechDetector
 
 CHUNKS_BUCKET = "chunks"
@@ -97,6 +100,51 @@ def local_stores(home: Path) -> LocalStores:
     )
 
 
+def local_operations(home: Path, stores: LocalStores) -> Operations:
+    """Return what the operator's commands need of the stores under ``home``."""
+
+    def worker() -> Worker | None:
+        held = lock.holder(home)
+        if held is None:
+            return None
+        return Worker(name=f"process {held.pid}", since=held.since, model=held.model or None)
+
+    def delete_upload(recording: BlobRef) -> bool:
+        if recording.bucket != UPLOADS_BUCKET:  # given by its path: a person's own file
+            return False
+        try:
+            if stores.blobs.stat(recording.bucket, recording.name).ref != recording:
+                return False
+        except Gone:
+            return False
+        stores.blobs.delete(recording.bucket, recording.name)
+        return True
+
+    return Operations(
+        blobs=stores.blobs,
+        queue=stores.queue,
+        jobs=stores.jobs,
+        clock=stores.clock,
+        chunks_bucket=CHUNKS_BUCKET,
+        transcripts_bucket=TRANSCRIPTS_BUCKET,
+        attempts=limits.MAX_ATTEMPTS_EMBEDDED,
+        worker=worker,
+        backlog=stores.queue.backlog,
+        delete_upload=delete_upload,
+        start_worker="give the command that began it again",
+    )
+
+
+def media(variables: Mapping[str, str] = os.environ) -> Media:
+    """Return what decodes recordings on this machine. Raises `BadInput`."""
+    return AvMedia(environment(variables).decode_workers)
+
+
+def models(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the directory in which models are kept. Raises `BadInput`."""
+    return Path(environment(variables).models)
+
+
 @dataclass(frozen=True)
 class Machine:
     """What a machine works with beside its stores."""
@@ -124,11 +172,10 @@ def machine(settings: Settings, variables: Mapping[str, str] = os.environ) -> Ma
     from longscribe.adapters.models import locate
     from longscribe.adapters.whisper import Whisper
 
-    read = environment(variables)
-    path = locate(settings.model, Path(read.models))
+    path = locate(settings.model, models(variables))
     keep_memory()
     return Machine(
-        media=AvMedia(read.decode_workers),
+        media=media(variables),
         detector=detector(),
         load_recogniser=lambda: Whisper(path, settings.model, settings.compute_type),
     )

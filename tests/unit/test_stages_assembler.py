@@ -364,3 +364,45 @@ def test_the_same_job_finished_twice_gives_the_same_bytes(bench: Bench, event: U
         name: bench.blobs.read(bench.blobs.stat("transcripts", name).ref)
         for name in bench.blobs.names("transcripts")
     }
+
+
+@pytest.mark.parametrize("how", ["cancelled", "deleted"])
+def test_a_transcript_written_behind_the_back_of_whoever_ended_the_job_is_removed(
+    bench: Bench, event: UploadEvent, how: str
+) -> None:
+    def end(call: str, args: tuple[Any, ...]) -> None:
+        if call == "move" and args[1] is JobState.SETTLING:
+            if how == "deleted":
+                bench.jobs.delete_job(args[0])
+            else:
+                bench.jobs.move(args[0], JobState.SETTLING, JobState.CANCELLED)
+
+    *first, last = results(bench)
+    for data in first:
+        take_result(data, bench.assembler())
+    assert take_result(last, bench.assembler(jobs=Faulty(bench.jobs, end))).what is Assembled.DROPPED
+    assert list(bench.blobs.names("transcripts")) == []
+
+
+def test_a_job_finished_by_another_meanwhile_keeps_its_transcript(bench: Bench, event: UploadEvent) -> None:
+    def overtake(call: str, args: tuple[Any, ...]) -> None:
+        if call == "move" and args[1] is JobState.SETTLING:
+            heal(args[0], bench.assembler())
+
+    *first, last = results(bench)
+    for data in first:
+        take_result(data, bench.assembler())
+    assert take_result(last, bench.assembler(jobs=Faulty(bench.jobs, overtake))).what is Assembled.LATE
+    assert len(list(bench.blobs.names("transcripts"))) == 4
+
+
+def test_a_job_that_is_deleted_while_it_is_read_is_dropped(bench: Bench, event: UploadEvent) -> None:
+    def end(call: str, args: tuple[Any, ...]) -> None:
+        if call == "chunks":
+            bench.jobs.delete_job(args[0])
+
+    *first, last = results(bench)
+    for data in first:
+        take_result(data, bench.assembler())
+    assert take_result(last, bench.assembler(jobs=Faulty(bench.jobs, end))).what is Assembled.DROPPED
+    assert list(bench.blobs.names("transcripts")) == []

@@ -14,7 +14,7 @@ from longscribe.core import ids, limits, topics
 from longscribe.core.coverage import check, coverage
 from longscribe.core.limits import GRID, SAMPLE_RATE
 from longscribe.documents import Chunk, ChunkState, JobState
-from longscribe.errors import Gone, NoSpace
+from longscribe.errors import BadInput, Gone, NoSpace
 from longscribe.messages import BlobRef, ChunkTask, Priority, Sealed, decode, decode_result
 from longscribe.ports import Samples
 from longscribe.stages import chunker
@@ -355,3 +355,82 @@ def test_one_decoded_stretch_more_or_less_gives_the_same_chunks(bench: Bench) ->
     chunker.chunk(event, bench.chunker(media=PcmMedia(stretch=3 * GRID)))
     assert _same(plan(bench.chunks(event)), expected)
     assert bench.job(event).seal == seal
+
+
+class Ending(PcmMedia):
+    """Calls ``end`` before the second stretch of each decoding."""
+
+    def __init__(self, end: Any) -> None:
+        super().__init__()
+        self._end = end
+        self.decoded = 0
+
+    def _stretches(self, *args: Any) -> Any:
+        for number, stretch in enumerate(super()._stretches(*args)):
+            if number == 1:
+                self._end()
+            self.decoded += 1
+            yield stretch
+
+
+def cancel(bench: Bench, job: str) -> None:
+    bench.jobs.move(job, JobState.CHUNKING, JobState.CANCELLED)
+
+
+def test_a_cancelled_job_is_cut_no_further_and_its_audio_is_gone(bench: Bench) -> None:
+    event = bench.upload(np.concatenate([TALK] * 3))
+    media = Ending(lambda: cancel(bench, job_id(event)))
+    reads = []
+    jobs = Faulty(bench.jobs, lambda call, _: reads.append(call))
+    assert chunker.chunk(event, bench.chunker(media=media, jobs=jobs)) is Chunked.STOPPED
+    assert media.decoded == 2
+    assert media.open == 0
+    assert reads.count("job") == 4  # one a stretch, one at the end, one after clearing
+    assert bench.chunks(event)  # what was cut stays documented
+    assert bench.job(event).state is JobState.CANCELLED
+    assert list(bench.blobs.names("chunks")) == []
+    assert bench.drop(topics.RESULTS) == []
+    assert chunker.chunk(event, bench.chunker()) is Chunked.KNOWN
+
+
+def test_of_a_job_that_is_deleted_while_it_is_cut_nothing_comes_back(bench: Bench) -> None:
+    event = bench.upload(np.concatenate([TALK] * 3))
+    media = Ending(lambda: bench.jobs.delete_job(job_id(event)))
+    assert chunker.chunk(event, bench.chunker(media=media)) is Chunked.STOPPED
+    with pytest.raises(Gone):
+        bench.job(event)
+    assert bench.chunks(event) == []
+    assert list(bench.blobs.names("chunks")) == []
+
+
+@pytest.mark.parametrize("how", ["recording", "damage"])
+def test_a_job_that_ended_meanwhile_stays_as_it_is_whatever_fails_then(bench: Bench, how: str) -> None:
+    event = bench.upload(np.concatenate([TALK] * 3))
+
+    def end() -> None:
+        cancel(bench, job_id(event))
+        if how == "damage":
+            raise BadInput("It is no audio.")
+        (bench.home / event.recording.name).unlink()
+        raise Gone("It is not there.")
+
+    assert chunker.chunk(event, bench.chunker(media=Ending(end))) is Chunked.STOPPED
+    job = bench.job(event)
+    assert (job.state, job.reason) == (JobState.CANCELLED, None)
+    assert list(bench.blobs.names("chunks")) == []
+
+
+def test_of_two_chunkers_at_once_the_slower_leaves_the_job_as_it_is(bench: Bench) -> None:
+    event = bench.upload(np.concatenate([TALK, TALK]))
+    overtaken = False
+
+    def overtake(call: str, _: object) -> None:
+        nonlocal overtaken
+        if call == "create" and not overtaken:
+            overtaken = True
+            assert chunker.chunk(event, bench.chunker()) is Chunked.SEALED
+
+    assert chunker.chunk(event, bench.chunker(blobs=Faulty(bench.blobs, overtake))) is Chunked.KNOWN
+    audio = {chunk.task.audio.name for chunk in bench.chunks(event)}
+    assert set(bench.blobs.names("chunks")) == audio
+    assert bench.job(event).state is JobState.TRANSCRIBING

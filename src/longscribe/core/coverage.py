@@ -101,7 +101,7 @@ def _told_apart(intervals: Iterable[Interval], judged: Sequence[Judged]) -> Iter
 
 def _joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     tiles: list[Interval] = []
-    for part in parts:
+    for part in intervals:
         if tiles and tiles[-1].end == part.start and _says(tiles[-1]) == _says(part):
             tiles[-1] = msgspec.structs.replace(tiles[-1], end=part.end)
         else:

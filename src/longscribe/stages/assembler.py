@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec.structs import replace
+
 from longscribe.core import topics, voting
 from longscribe.core.assembly import assemble
 from longscribe.core.rendering import render
@@ -35,7 +37,7 @@ class Assembled(StrEnum):
     """What became of a message; every one of them is acknowledged."""
 
     STORED = "stored"
-    DROPPED = "dropped"  #: of another run, of other settings, or of a job that is not there
+    DROPPED = "dropped"  #: of another run, of other settings, or of a job that is cancelled or not there
     REQUEUED = "requeued"  #: the vote on the language, or a rerun, sent chunks back
     WRITTEN = "written"  #: the transcript is final
     LATE = "late"  #: stored, and the transcript does not say it yet: it is written again once no more such come
@@ -95,7 +97,7 @@ def _mark(job_id: str, ports: AssemblerPorts, before: float = math.inf) -> bool:
 
 def take_dead_letter(data: bytes, ports: AssemblerPorts) -> Taken:
     """Give a dead-lettered chunk up: its stretch of the recording becomes missing. Raises `DecodeError`."""
-    task = msgspec.structs.replace(decode(data, ChunkTask), resent=False)
+    task = replace(decode(data, ChunkTask), resent=False)
     what = Assembled.DROPPED
     try:
         # A job that was begun afresh has other tasks under the same numbers.
@@ -147,14 +149,22 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
         ports.blobs.replace(ports.transcripts_bucket, f"{job.job_id}/transcript.{name}", render(transcript, name))
         for name in job.settings.formats
     )
-    ended = ports.jobs.move(
-        job.job_id,
-        JobState.SETTLING,
-        JobState(transcript.status),
-        language=language,
-        transcripts=written,
-        settled=job.updated,
-    )
+    try:
+        ended = ports.jobs.move(
+            job.job_id,
+            JobState.SETTLING,
+            JobState(transcript.status),
+            language=language,
+            transcripts=written,
+            settled=job.updated,
+        )
+        wanted = ended is not None or ports.jobs.job(job.job_id).state is not JobState.CANCELLED
+    except Gone:
+        wanted = False
+    if not wanted:
+        for ref in written:  # behind the back of whoever cancelled or deleted the job
+            ports.blobs.delete(ref.bucket, ref.name)
+        return Assembled.DROPPED
     # Another was faster: what we wrote over it may be older, and is not what the job's document names.
     if ended is None and _mark(job.job_id, ports):
         return Assembled.LATE

@@ -14,7 +14,7 @@ from longscribe.core.cutting import CONTEXT, PlannedChunk, Planner
 from longscribe.core.settings import Settings, from_metadata
 from longscribe.core.speech import LEAD, Frames, frames
 from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
-from longscribe.errors import BadInput, OverLimit
+from longscribe.errors import BadInput, Gone, OverLimit
 from longscribe.messages import ChunkTask, Sealed, UploadEvent, encode
 from longscribe.ports import Blobs, Clock, Decoded, Jobs, Media, Queue, Samples, SpeechDetector
 
@@ -43,28 +43,60 @@ class Chunked(StrEnum):
     SEALED = "sealed"
     KNOWN = "known"  #: the job was sealed or had ended before: a repeated event
     REFUSED = "refused"  #: the job failed, with the reason in its document
+    STOPPED = "stopped"  #: the job was cancelled or deleted meanwhile, and nothing of it is left here
 
 
 def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
     """Cut one recording into chunks and queue them; go on after the last chunk if an earlier try died.
 
     Bad input fails the job with its one sentence. `Transient` and `Gone` errors pass through: the event is to be
-    delivered again. When this returns, nothing is left running or unconfirmed.
+    delivered again. A job that is cancelled or deleted meanwhile is cut no further than the stretch in hand. When
+    this returns, nothing is left running or unconfirmed.
     """
     job = open_job(event, ports.defaults, ports.jobs, ports.clock)
     if job.state is not JobState.CHUNKING:
         return Chunked.REFUSED if job.state is JobState.FAILED else Chunked.KNOWN
     writer = _Writer(job, ports)
+    seal, reason = None, None
     try:
         with writer:
             seal = _cut(event, job, writer, ports)
     except BadInput as error:
-        ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, reason=str(error))
+        reason = str(error)
+    except Gone:
+        if _state(job.job_id, ports.jobs) is JobState.CHUNKING:
+            raise
+    state = _state(job.job_id, ports.jobs)
+    if state in (None, JobState.CANCELLED):
+        _clear(job.job_id, ports)
+        return Chunked.STOPPED
+    if state is not JobState.CHUNKING:  # another chunker was faster
+        return Chunked.KNOWN
+    if seal is None:
+        ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, reason=reason)
         return Chunked.REFUSED
     ports.jobs.seal(job.job_id, seal)
     # The last result may have come before the seal; this makes the assembler look.
     ports.queue.publish(topics.RESULTS, encode(Sealed(job.job_id)), job.job_id)
     return Chunked.SEALED
+
+
+def _state(job_id: str, jobs: Jobs) -> JobState | None:
+    """Return a job's state as it is now; None if it was deleted."""
+    try:
+        return jobs.job(job_id).state
+    except Gone:
+        return None
+
+
+def _clear(job_id: str, ports: ChunkerPorts) -> None:
+    """Remove what was written since the job was cancelled or deleted."""
+    for name in list(ports.blobs.names(ports.chunks_bucket, f"{job_id}/")):
+        ports.blobs.delete(ports.chunks_bucket, name)
+    try:
+        ports.jobs.job(job_id)
+    except Gone:
+        ports.jobs.delete_job(job_id)  # chunks may have been written behind the deletion
 
 
 def open_job(event: UploadEvent, defaults: Settings, jobs: Jobs, clock: Clock, refusal: str | None = None) -> Job:
@@ -161,7 +193,8 @@ def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
     return len(written), written[-1].task.end if written else 0
 
 
-def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> Seal:
+def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> Seal | None:
+    """Cut the recording to its end, or until the job is wanted no more: then None."""
     recording = event.recording
 
     def read(start: int, end: int) -> bytes:
@@ -174,6 +207,8 @@ def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> 
     held, end, count = Held(origin), origin, index
     with ports.media.decode(read, event.size, origin) as stretches:
         for decoded, heard in _listen(stretches, ports.detector):
+            if _state(job.job_id, ports.jobs) is not JobState.CHUNKING:
+                return None
             held.append(decoded)
             end = decoded.start + len(decoded.samples)
             for planned in planner.feed(heard, decoded.missing):
