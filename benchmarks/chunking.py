@@ -2,8 +2,8 @@
 
     python -m benchmarks.chunking [RECORDING…] [--json OUT.json]
 
-Without arguments it makes recordings of 6.8 and 13.6 hours (m4a, 44.1 kHz, stereo) in a temporary directory, and one of
-6.8 hours in noise: there the second speech detector hears all of it.
+Without arguments it makes recordings of 6.8 and 13.6 hours (m4a, 44.1 kHz, stereo) in a temporary directory, and
+one of 6.8 hours in noise, most of which both speech detectors have to hear.
 The whole stage is measured: decode, detect, plan, encode, write, queue. Memory is summed over the process and its
 children (PSS: shared pages counted once), sampled ten times a second.
 """
