@@ -125,7 +125,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         recordings = options.recordings
         for hours, snr in () if recordings else MADE:
-            path = Path(directory) / f"long-{hours:g}h{'' if snr is None else f', noise at {snr:g} dB'}.m4a"
+            path = Path(directory) / f"{hours:g} hours{'' if snr is None else f', noise, {snr:g} dB'}.m4a"
             longfile.write(path, hours, snr=snr)
             recordings = [*recordings, path]
         rows = [measure(path, Path(directory) / f"home-{number}") for number, path in enumerate(recordings)]

@@ -28,8 +28,8 @@ CONTEXT = 64
 """Samples before a step that the model is given with it."""
 
 BATCH = 128
-"""Steps in one call, four seconds. The state goes on from call to call, so this changes no verdict; anything from 64
-to 1,024 takes the same time, and 512 take 14 MB more."""
+"""Steps in one call, four seconds. The state goes on from call to call, so this changes no verdict; anything from
+64 to 1,024 takes the same time, and 512 take 14 MB more."""
 
 
 class Silero:
