@@ -2,8 +2,8 @@
 
     python -m benchmarks.chunking [RECORDING…] [--json OUT.json]
 
-Without arguments it makes recordings of 6.8 and 13.6 hours (m4a, 44.1 kHz, stereo) in a temporary directory, and one of
-6.8 hours in noise: there the second speech detector hears all of it.
+Without arguments it makes recordings of 6.8 and 13.6 hours (m4a, 44.1 kHz, stereo) in a temporary directory, and
+one of 6.8 hours in noise, most of which both speech detectors have to hear.
 The whole stage is measured: decode, detect, plan, encode, write, queue. Memory is summed over the process and its
 children (PSS: shared pages counted once), sampled ten times a second.
 """
@@ -125,7 +125,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         recordings = options.recordings
         for hours, snr in () if recordings else MADE:
-            path = Path(directory) / f"long-{hours:g}h{'' if snr is None else f', noise at {snr:g} dB'}.m4a"
+            path = Path(directory) / f"{hours:g} hours{'' if snr is None else f', noise, {snr:g} dB'}.m4a"
             longfile.write(path, hours, snr=snr)
             recordings = [*recordings, path]
         rows = [measure(path, Path(directory) / f"home-{number}") for number, path in enumerate(recordings)]

@@ -40,11 +40,12 @@ def report() -> str:
             "",
             "**Speech missed** by the detector and the planner (10 ms frames of reference speech in no window):",
             "",
-            "| | missed | silence kept | windows | seconds in a window | cuts through speech |",
-            "|---|---|---|---|---|---|",
+            "| | missed | silence kept | judged by Silero | windows | seconds in a window | cuts through speech |",
+            "|---|---|---|---|---|---|---|",
             *(
                 f"| {row['recording']} | {row['missed_percent']:.3f} % | {row['silence_kept_percent']:.0f} %"
-                f" | {row['windows']} | {row['mean_fill_seconds']:.1f} | {row['cuts_through_speech']} |"
+                f" | {row['judged_by_silero_percent']:.0f} % | {row['windows']}"
+                f" | {row['mean_fill_seconds']:.1f} | {row['cuts_through_speech']} |"
                 for row in missed["rows"]
             ),
             "",
@@ -53,7 +54,7 @@ def report() -> str:
             "| | seconds | peak memory, all processes | first chunk after |",
             "|---|---|---|---|",
             *(
-                f"| {row['hours']:g} hours | {row['seconds']:.0f} | {row['peak_memory_mb']} MB"
+                f"| {Path(row['recording']).stem} | {row['seconds']:.0f} | {row['peak_memory_mb']} MB"
                 f" | {row['first_chunk_seconds']:.1f} s |"
                 for row in chunking
             ),

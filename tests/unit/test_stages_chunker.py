@@ -12,14 +12,14 @@ from msgspec.structs import replace
 from longscribe.adapters.local.files import Files
 from longscribe.core import ids, limits, topics
 from longscribe.core.coverage import check, coverage
-from longscribe.core.limits import GRID, SAMPLE_RATE
+from longscribe.core.limits import FRAME, GRID, SAMPLE_RATE
 from longscribe.documents import Chunk, ChunkState, JobState
 from longscribe.errors import BadInput, Gone, NoSpace
 from longscribe.messages import BlobRef, ChunkTask, Priority, Sealed, decode, decode_result
-from longscribe.ports import Samples
+from longscribe.ports import Heard, Samples
 from longscribe.stages import chunker
 from longscribe.stages.chunker import Chunked
-from tests.standins import Bench, Faulty, PcmMedia, job_id, silence, spoken, tones, words
+from tests.standins import Bench, Faulty, LevelDetector, PcmMedia, job_id, silence, spoken, tones, words
 
 TALK = spoken(360)
 """About five minutes: two full stretches of decoding and a part."""
@@ -434,3 +434,52 @@ def test_of_two_chunkers_at_once_the_slower_leaves_the_job_as_it_is(bench: Bench
     audio = {chunk.task.audio.name for chunk in bench.chunks(event)}
     assert set(bench.blobs.names("chunks")) == audio
     assert bench.job(event).state is JobState.TRANSCRIBING
+
+
+class Listening(LevelDetector):
+    """Notes how many listen at once, and lets nobody finish before ``together`` do."""
+
+    def __init__(self, together: int = 1, fails: bool = False) -> None:
+        self._barrier = threading.Barrier(together)
+        self._fails = fails
+        self._lock = threading.Lock()
+        self.now = 0
+        self.most = 0
+
+    def detect(self, samples: Samples, lead: int) -> Heard:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            self._barrier.wait(5)
+            if self._fails:
+                raise Died
+            return super().detect(samples, lead)
+        finally:
+            with self._lock:
+                self.now -= 1
+
+
+def test_the_next_stretch_is_listened_to_while_one_is_cut(bench: Bench) -> None:
+    expected, seal = _uninterrupted(bench, TALK)
+    event = bench.upload(TALK)
+    ears = Listening(together=2)
+    even = len(TALK) // 4 + 1  # four stretches, which end off the grid: no matter here
+    with ThreadPoolExecutor(chunker.DEPTH) as executor:
+        ports = bench.chunker(
+            detector=ears, executor=executor, media=PcmMedia(stretch=even // FRAME * FRAME + FRAME)
+        )
+        assert chunker.chunk(event, ports) is Chunked.SEALED
+    assert ears.most == chunker.AHEAD + 1
+    assert _same(plan(bench.chunks(event)), expected)
+    assert bench.job(event).seal == seal
+
+
+@pytest.mark.parametrize("fault", ["media", "detector"])
+def test_nobody_listens_any_more_when_it_fails(bench: Bench, fault: str) -> None:
+    ears = Listening(fails=fault == "detector")
+    media = PcmMedia(dies_after=2 if fault == "media" else None)
+    with ThreadPoolExecutor(chunker.DEPTH) as executor:
+        with pytest.raises(ConnectionError if fault == "media" else Died):
+            chunker.chunk(bench.upload(TALK), bench.chunker(detector=ears, executor=executor, media=media))
+        assert (ears.now, bench.media.open) == (0, 0)

@@ -27,8 +27,9 @@ STEP = 512
 CONTEXT = 64
 """Samples before a step that the model is given with it."""
 
-BATCH = 512
-"""Steps in one call. The state goes from call to call, so it changes nothing but the memory: 2 MB, in the cache."""
+BATCH = 128
+"""Steps in one call, four seconds. The state goes on from call to call, so this changes no verdict; anything from
+64 to 1,024 takes the same time, and 512 take 14 MB more."""
 
 
 class Silero:
@@ -63,14 +64,15 @@ class Silero:
     def _probabilities(self, samples: Samples) -> npt.NDArray[np.float32]:
         """Return the probability of speech in each step, the last one filled up with zeros."""
         count = -(-len(samples) // STEP)
-        audio = np.zeros(CONTEXT + count * STEP, np.float32)
-        np.divide(samples, 32_768, out=audio[CONTEXT : CONTEXT + len(samples)], dtype=np.float32)
+        audio = np.zeros(CONTEXT + count * STEP, np.int16)
+        audio[CONTEXT : CONTEXT + len(samples)] = samples
         probabilities = np.empty(count, np.float32)
         state = {"h": np.zeros((1, 1, 128), np.float32), "c": np.zeros((1, 1, 128), np.float32)}
         for first in range(0, count, BATCH):
             last = min(first + BATCH, count)
             part = audio[first * STEP : last * STEP + CONTEXT]
-            steps = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(part, CONTEXT + STEP)[::STEP])
+            steps = np.lib.stride_tricks.sliding_window_view(part, CONTEXT + STEP)[::STEP].astype(np.float32)
+            steps /= 32_768
             found, state["h"], state["c"] = self._session.run(None, {"input": steps, **state})
             probabilities[first:last] = found.reshape(-1)
         return probabilities

@@ -1,8 +1,9 @@
 """Upload → chunks: decode, find speech, cut in silence, and queue each chunk while cutting goes on."""
 
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Generator, Iterator
+from concurrent.futures import Executor, Future, wait
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,10 +17,13 @@ from longscribe.core.speech import LEAD, Frames, frames
 from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
 from longscribe.errors import BadInput, Gone, OverLimit
 from longscribe.messages import ChunkTask, Sealed, UploadEvent, encode
-from longscribe.ports import Blobs, Clock, Decoded, Jobs, Media, Queue, Samples, SpeechDetector
+from longscribe.ports import Blobs, Clock, Decoded, Heard, Jobs, Media, Queue, Samples, SpeechDetector
 
 DEPTH = 8
 """Chunks being written and queued at once, so that a slow store does not hold up the cutting."""
+
+AHEAD = 1
+"""Stretches listened to while the one before is cut: in noise, listening takes twice as long as the rest."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class ChunkerPorts:
     media: Media
     detector: SpeechDetector
     clock: Clock
-    executor: Executor  #: runs up to `DEPTH` writes side by side
+    executor: Executor  #: runs up to `DEPTH` writes side by side, and the listening
     chunks_bucket: str
     defaults: Settings
 
@@ -205,8 +209,11 @@ def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> 
     # One stretch more than the planner needs: its detector starts cold, so its verdicts must not count.
     origin = max(0, (start - CONTEXT) // limits.GRID - 1) * limits.GRID
     held, end, count = Held(origin), origin, index
-    with ports.media.decode(read, event.size, origin) as stretches:
-        for decoded, heard in _listen(stretches, ports.detector):
+    with (
+        ports.media.decode(read, event.size, origin) as stretches,
+        closing(_listen(stretches, ports.detector, ports.executor)) as listened,
+    ):
+        for decoded, heard in listened:
             if _state(job.job_id, ports.jobs) is not JobState.CHUNKING:
                 return None
             held.append(decoded)
@@ -231,10 +238,27 @@ def _put(planned: PlannedChunk, held: Held, writer: _Writer) -> None:
     writer.put(planned, first, held.slice(first, planned.windows[-1].spans[-1].end))
 
 
-def _listen(stretches: Iterator[Decoded], detector: SpeechDetector) -> Iterator[tuple[Decoded, Frames]]:
-    """Yield each stretch with its frames; the detector is warmed by the end of the stretch before."""
+def _listen(
+    stretches: Iterator[Decoded], detector: SpeechDetector, executor: Executor
+) -> Generator[tuple[Decoded, Frames]]:
+    """Yield each stretch with its frames; the detector is warmed by the end of the stretch before.
+
+    Closing it waits for the listening under way.
+    """
     lead = np.empty(0, np.int16)
-    for decoded in stretches:
-        heard = detector.detect(np.concatenate((lead, decoded.samples)), len(lead))
-        yield decoded, frames(decoded.start, decoded.samples, heard)
-        lead = decoded.samples[-LEAD:]
+    ahead: deque[tuple[Decoded, Future[Heard]]] = deque()
+    try:
+        for decoded in stretches:
+            audio = np.concatenate((lead, decoded.samples))
+            ahead.append((decoded, executor.submit(detector.detect, audio, len(lead))))
+            lead = decoded.samples[-LEAD:]
+            while ahead and (len(ahead) > AHEAD or ahead[0][1].done()):
+                yield _framed(*ahead.popleft())
+        while ahead:
+            yield _framed(*ahead.popleft())
+    finally:
+        wait([future for _, future in ahead])
+
+
+def _framed(decoded: Decoded, heard: Future[Heard]) -> tuple[Decoded, Frames]:
+    return decoded, frames(decoded.start, decoded.samples, heard.result())
