@@ -12,7 +12,19 @@ import pytest
 
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.errors import BadInput
-from tests.hostile.damaged import CASES, DAMAGES, FORMATS, Damaged, account, damaged, noise, sound, whole
+from tests.hostile.damaged import (
+    CASES,
+    DAMAGES,
+    FORMATS,
+    Damaged,
+    account,
+    damaged,
+    noise,
+    overwritten,
+    packets,
+    sound,
+    whole,
+)
 from tests.hostile.recordings import decode
 
 SILENTLY = 0.5
@@ -65,6 +77,14 @@ def test_what_cannot_be_decoded_is_refused_with_a_sentence(kind: str, damage: st
     assert re.fullmatch(r"[^\n]+[;,] [^\n]+\.", str(refusal.value))
 
 
+@pytest.mark.parametrize("kind", ["flac", "ogg", "opus", "webm"])
+def test_a_start_overwritten_with_rubbish_is_missing_too(kind: str) -> None:
+    one = overwritten(kind, [(packets(kind)[0].first, 20_000)], with_zeros=False)
+    found = account(one, *decode(one.data))
+    assert found.silent <= SILENTLY
+    assert found.wrongly <= WRONGLY + FORMATS[kind].grain
+
+
 def opus_packets(wave: npt.NDArray[np.int16], milliseconds: int) -> list[tuple[bytes, int]]:
     """Return mono audio at 48 kHz as packets, each with its length in samples."""
     encoder = av.CodecContext.create("libopus", "w")
@@ -104,10 +124,10 @@ def quiet(packets: list[tuple[bytes, int]], first: int, last: int) -> list[tuple
 def test_a_sender_that_falls_silent_is_no_loss(lost: bool) -> None:
     wave, original = noise(0, 48_000).astype(np.int16), sound().copy()
     wave[3 * 48_000 : 6 * 48_000] = original[3 * SAMPLE_RATE : 6 * SAMPLE_RATE] = 0
-    packets = quiet(opus_packets(wave, 20), 155, 295)
+    sent = quiet(opus_packets(wave, 20), 155, 295)
     if lost:
-        packets[600:620] = [(None, length) for _, length in packets[600:620]]
-    samples, missing = decode(muxed("webm", packets))
+        sent[600:620] = [(None, length) for _, length in sent[600:620]]
+    samples, missing = decode(muxed("webm", sent))
     one = Damaged(b"", original, np.ones(20 * 100, np.bool_))
     assert account(one, samples, missing).silent <= 0.05
     assert [round(loss.start / SAMPLE_RATE, 1) for loss in missing] == [12.0] * lost
@@ -117,12 +137,12 @@ def test_a_sender_that_falls_silent_is_no_loss(lost: bool) -> None:
 def test_packets_of_changing_length_stay_in_their_place(container: str) -> None:
     wave = noise(0, 48_000).astype(np.int16)
     lengths = {number: opus_packets(wave, number) for number in (10, 20, 60)}
-    packets = []
+    sent = []
     for second in range(20):  # a second of each in turn
         milliseconds = (10, 20, 60)[second % 3]
         first = -(-second * 1000 // 60) * 60, -(-(second + 1) * 1000 // 60) * 60
-        packets += lengths[milliseconds][first[0] // milliseconds : first[1] // milliseconds]
-    samples, missing = decode(muxed(container, packets))
+        sent += lengths[milliseconds][first[0] // milliseconds : first[1] // milliseconds]
+    samples, missing = decode(muxed(container, sent))
     found = account(Damaged(b"", sound(), np.ones(20 * 100, np.bool_)), samples, missing)
     assert found.named <= 0.02
     assert found.silent <= 0.5  # a decoder takes a moment when the coding changes

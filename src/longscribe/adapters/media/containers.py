@@ -36,6 +36,19 @@ class File(Protocol):
         ...
 
 
+_ENTERED = (b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75")
+"""Matroska's segment and cluster."""
+
+_ELEMENTS = tuple(
+    bytes.fromhex(name)
+    for name in (
+        "1a45dfa3 18538067 114d9b74 1549a966 1654ae6b 1c53bb6b 1043a770 1941a469 1254c367 1f43b675"
+        " ec bf e7 5854 a7 ab a0 a3 af 9b fb fa fd a4 75a1 75a2 c8"
+    ).split()
+)
+"""What may stand in a segment, a cluster or a group of blocks (RFC 9559, 5.1)."""
+
+
 def claimed_size(file: File) -> int:
     """Return the size that the container itself claims, 0 if it does not tell.
 
@@ -173,14 +186,12 @@ def _elements(file: File, at: int) -> Iterator[int]:
     """Yield where each Matroska element ends, as long as one follows the other; segments, clusters are entered."""
     for _ in range(MAX_PARTS):
         head = read_at(file, at, 12)
-        if not head or not head[0] >> 4:
-            return
-        width = 9 - head[0].bit_length()
+        width = 9 - head[0].bit_length() if head else 0
         length, size_width = _variable(head[width:])
-        if not size_width:
+        if head[:width] not in _ELEMENTS or not size_width:
             return
         at += width + size_width
-        if head[:width] not in (b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"):
+        if head[:width] not in _ENTERED:
             at += length
         yield at
 

@@ -10,8 +10,8 @@ from longscribe.adapters.media.remote import RemoteFile
 MAX_INDEX_BYTES = 64 * 2**20
 """The longest ``moov`` that is looked into."""
 
-MAX_RESUMES = 4096
-"""Pieces tried before giving up."""
+MAX_FRUITLESS = 256
+"""Pieces in a row that give nothing, before giving up."""
 
 _SEARCH_BYTES = 2**20
 

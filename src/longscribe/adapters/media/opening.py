@@ -9,7 +9,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from longscribe.adapters.media import containers
-from longscribe.adapters.media.fragments import MAX_RESUMES, fragments_start, next_fragment, resume
+from longscribe.adapters.media.fragments import MAX_FRUITLESS, fragments_start, next_fragment, resume
 from longscribe.adapters.media.remote import RemoteFile
 from longscribe.adapters.media.wire import Refusal, SourceFormat
 from longscribe.core.limits import MAX_CHANNELS, MAX_SOURCE_RATE, MIN_SOURCE_RATE
@@ -71,7 +71,7 @@ def open_recording(file: RemoteFile) -> InputContainer:
 
 def _first_good_piece(file: RemoteFile, index_end: int) -> InputContainer:
     at = next_fragment(file, index_end)
-    for _ in range(MAX_RESUMES):
+    for _ in range(MAX_FRUITLESS):
         file.unpatch()
         following = next_fragment(file, at + 8)
         resume(file, index_end, at, following)

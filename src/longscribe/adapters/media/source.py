@@ -15,8 +15,9 @@ from av.stream import Discard
 
 from longscribe.adapters.media import containers
 from longscribe.adapters.media.decoding import open_decoder, packet_of
-from longscribe.adapters.media.fragments import MAX_RESUMES, fragments_start, next_fragment, resume
+from longscribe.adapters.media.fragments import MAX_FRUITLESS, fragments_start, next_fragment, resume
 from longscribe.adapters.media.opening import (
+    BUFFER_BYTES,
     Packet,
     Refused,
     checked_format,
@@ -72,8 +73,6 @@ class Source:
             raise Refused(Refusal.CODEC)
         self._stream = stream
         self._number = list(streams.audio).index(stream)
-        for other in streams:
-            other.discard = Discard.default if other.index == stream.index else Discard.all
         codec = stream.codec_context
         self.format = checked_format(codec)
         self._name = self._container.format.name
@@ -101,7 +100,7 @@ class Source:
 
     def packets(self) -> Iterator[tuple[int, int, bool, bytes]]:
         """Yield each packet with its start, its length and whether time jumped before it."""
-        packets = demuxed(self._container, self._stream)
+        packets = self._demuxed()
         if self._name in ("mp3", "aac"):
             placed = self._count(packets)
         else:
@@ -135,7 +134,8 @@ class Source:
         if self._lost_tail:
             tail = self._lost_tail if self.declared is None else min(self._lost_tail, max(0, declared - found))
             return found + tail, found, Loss.TRUNCATED if tail <= self._frame else Loss.DAMAGED
-        if another := self._name.startswith("mov") and containers.another_movie(self._file):
+        another = self._name.startswith("mov") and not self._fragments and containers.another_movie(self._file)
+        if another:
             return found + int(another * rate), found, Loss.JOINED
         if self._ends_early():
             return found, max(0, found - int(rate * TOKEN_SECONDS)), Loss.CUT
@@ -159,10 +159,13 @@ class Source:
 
     def _beyond_holes(self) -> Iterator[Packet]:
         """Yield what lies behind the holes of a fragmented MP4, at each of which FFmpeg stops."""
-        at, alone = 0, False
-        for _ in range(MAX_RESUMES):
+        at, alone, fruitless = 0, False, 0
+        while fruitless < MAX_FRUITLESS:
+            before = self._last_at
             self._file.unpatch()
-            at = next_fragment(self._file, max(at, (self._last_at or 0) + len(self._last)))
+            # How far FFmpeg came, but for what it had read ahead: fragments without a sound need not be tried.
+            came = 0 if alone else self._file.tell() - BUFFER_BYTES
+            at = next_fragment(self._file, max(at, came, (self._last_at or 0) + len(self._last)))
             if at < 0:
                 return
             following = next_fragment(self._file, at + 8)
@@ -172,9 +175,17 @@ class Source:
             except Refused:  # some piece ahead spoils all: take one after the other, until one is refused by itself
                 at += 8 * int(alone)
                 alone = not alone
-                continue
-            yield from demuxed(self._container, self._container.streams.audio[self._number])
-            at += 8
+            else:
+                yield from self._demuxed()
+                at += 8
+            fruitless = fruitless + 1 if self._last_at == before else 0
+
+    def _demuxed(self) -> Iterator[Packet]:
+        """Yield the stream's packets, those of no other."""
+        stream = self._container.streams.audio[self._number]
+        for other in self._container.streams:
+            other.discard = Discard.default if other.index == stream.index else Discard.all
+        return demuxed(self._container, stream)
 
     def _follow(self, packets: Iterator[Packet]) -> Iterator[tuple[int, int, bool, bytes]]:
         """Place packets that have timestamps."""
@@ -186,12 +197,17 @@ class Source:
         end, last = 0, b""
         for stamp, samples, _, data in _by_page(stamped) if self._name == "ogg" else stamped:
             start, jumped = self._timeline.place(stamp, samples)
-            if jumped and self._opus and len(last) <= DTX_BYTES and start - end <= DTX_SECONDS * self.format.rate:
-                jumped, length = False, max(1, self._opus_length(last))
+            if jumped and self._is_pause(last, start - end):
+                jumped, length = False, self._opus_length(last)
                 for at in range(end, start - length + 1, length):
                     yield at, length, False, last
             yield start, samples, jumped or late, data
             end, last, late = start + samples, data, False
+
+    def _is_pause(self, packet: bytes, gap: int) -> bool:
+        """Return whether a gap behind ``packet`` is no loss: its sender had fallen silent."""
+        short = self._opus and len(packet) <= DTX_BYTES and gap <= DTX_SECONDS * self.format.rate
+        return short and self._opus_length(packet) > 0
 
     def _starts_late(self, first: Packet) -> bool:
         """Return whether sound was lost before the first packet, which then is not where the recording begins."""
@@ -203,6 +219,7 @@ class Source:
             return False
         if self.declared is not None and self._name == "ogg":
             self.declared += self._origin  # it was counted from the first packet
+            self._timeline.declared_end = self.declared
         self._origin = 0
         return True
 
@@ -226,7 +243,7 @@ class Source:
         headed = self._name == "mp3" and any(is_head(data) for data, _ in ahead[:1])
         del ahead[: int(headed)]  # nothing was lost before it
         sizes = [len(data) for data, _ in ahead if data]
-        mean = sum(sizes) / max(1, len(sizes))
+        mean = sum(sizes) / len(sizes) if sizes else 1
         total = number = 0
         for data, skipped in chain(ahead, found):
             if number >= MEASURED_FRAMES:
