@@ -46,9 +46,10 @@ LOCK = uv pip compile --quiet --universal --fork-strategy fewest --python-versio
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 lock:
 	$(LOCK) pyproject.toml -o requirements/core.txt
+	$(LOCK) pyproject.toml --extra gcp -o requirements/gcp.txt
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models -o requirements/local.txt
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo -o requirements/demo.txt
-	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo --extra dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo --extra gcp --extra dev -o requirements/dev.txt
 	$(LOCK) --group pyproject.toml:build -o requirements/build.txt
 
 clean:
