@@ -1,0 +1,154 @@
+"""Chooses the adapters on Google Cloud, from the environment that the deployment sets.
+
+With the variables of Google's emulators (``STORAGE_EMULATOR_HOST``, ``PUBSUB_EMULATOR_HOST``,
+``FIRESTORE_EMULATOR_HOST``) the same code runs against those.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import google.auth
+import msgspec
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import AuthorizedSession
+from google.cloud import firestore, storage
+from google.cloud.run_v2 import JobsClient, WorkerPoolsClient
+
+from longscribe import __version__, wiring
+from longscribe.adapters.gcp import pubsub, run
+from longscribe.adapters.gcp.firestore import FirestoreJobs
+from longscribe.adapters.gcp.storage import GcsBlobs
+from longscribe.adapters.media.av_media import AvMedia
+from longscribe.core.settings import Settings
+from longscribe.errors import BadInput
+from longscribe.observe import Log
+from longscribe.ports import Blobs, Clock, GpuPool, Jobs, Queue
+from longscribe.services.assembling import Assembling
+from longscribe.services.chunking import Chunking, Waker
+from longscribe.services.working import Working
+from longscribe.stages import chunker
+from longscribe.stages.assembler import AssemblerPorts
+from longscribe.stages.chunker import ChunkerPorts
+from longscribe.stages.worker import WorkerPorts
+
+DECODE_WORKERS = 2
+"""Processes that decode one recording in a function of two processors."""
+
+MEGABYTE = 2**20
+
+
+class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the deployment sets; each name is written ``LONGSCRIBE_NAME``, in capitals."""
+
+    project: str  #: or else ``GOOGLE_CLOUD_PROJECT``
+    uploads_bucket: str
+    chunks_bucket: str
+    transcripts_bucket: str
+    database: str = "(default)"  #: of Firestore
+    model: str = "large-v3"  #: that the workers hold
+    compute_type: str = "auto"
+    models: str = "/models"  #: the directory in which the worker's image has its models
+    chunker_job: str = ""  #: ``projects/P/locations/L/jobs/J``
+    reconciler_url: str = ""  #: called with a recording's first chunk
+    gpu_pool: str = ""  #: ``projects/P/locations/L/workerPools/W``; none: nothing is scaled
+    gke_endpoint: str = ""  #: of the cluster, if the pool is a Deployment there
+    gke_deployment: str = "longscribe-worker"
+    gke_namespace: str = "longscribe"
+    max_instances: int = 6
+    health_port: int = 8080
+    memory_mb: int = 12_288  #: at which a worker is exchanged for a fresh one
+
+
+def environment(variables: Mapping[str, str]) -> CloudEnvironment:
+    """Read ``variables``. Raises `BadInput` where one is missing or cannot be read."""
+    project = variables.get("GOOGLE_CLOUD_PROJECT", "")
+    read = wiring.from_variables(variables, CloudEnvironment, **({"project": project} if project else {}))
+    buckets = {read.uploads_bucket, read.chunks_bucket, read.transcripts_bucket}
+    if len(buckets) < 3:
+        raise BadInput("LONGSCRIBE_UPLOADS_BUCKET, …_CHUNKS_BUCKET and …_TRANSCRIPTS_BUCKET must be three buckets.")
+    return read
+
+
+@dataclass(frozen=True)
+class CloudStores:
+    """Google Cloud's side of the ports."""
+
+    blobs: Blobs
+    queue: Queue
+    jobs: Jobs
+    clock: Clock
+
+
+def stores(read: CloudEnvironment, variables: Mapping[str, str] = os.environ) -> CloudStores:
+    """Connect to the project's stores, or to the emulators that ``variables`` name."""
+    clock = wiring.SystemClock()
+    publisher, subscriber = pubsub.connect(variables.get("PUBSUB_EMULATOR_HOST"))
+    anonymous = {"credentials": AnonymousCredentials()} if variables.get("STORAGE_EMULATOR_HOST") else {}  # type: ignore[no-untyped-call]
+    return CloudStores(
+        blobs=GcsBlobs(storage.Client(project=read.project, **anonymous)),
+        queue=pubsub.PubSubQueue(publisher, subscriber, read.project),
+        jobs=FirestoreJobs(firestore.Client(project=read.project, database=read.database), clock),
+        clock=clock,
+    )
+
+
+def chunking(variables: Mapping[str, str] = os.environ, deadline: bool = True) -> Chunking:
+    """Return the chunker's service; without a ``deadline`` for the job that has no time limit."""
+    read = environment(variables)
+    there = stores(read, variables)
+    log = Log("chunker", there.clock.now)
+    ports = ChunkerPorts(
+        blobs=there.blobs,
+        queue=there.queue,
+        jobs=there.jobs,
+        media=AvMedia(DECODE_WORKERS),
+        detector=wiring.detector(),
+        clock=there.clock,
+        executor=ThreadPoolExecutor(chunker.DEPTH, thread_name_prefix="chunk-writer"),
+        chunks_bucket=read.chunks_bucket,
+        defaults=Settings(model=read.model, compute_type=read.compute_type),
+        started=Waker(read.reconciler_url, log) if read.reconciler_url else None,
+    )
+    job = run.ChunkerJob(JobsClient(), read.chunker_job) if read.chunker_job else None
+    return Chunking(ports, read.uploads_bucket, job, log)
+
+
+def assembling(variables: Mapping[str, str] = os.environ) -> Assembling:
+    """Return the assembler's service."""
+    read = environment(variables)
+    there = stores(read, variables)
+    ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket)
+    return Assembling(ports, Log("assembler", there.clock.now))
+
+
+def gpu_pool(read: CloudEnvironment) -> GpuPool | None:
+    """Return what the reconciler scales, if it is to scale anything."""
+    if read.gke_endpoint:
+        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])  # type: ignore[no-untyped-call]
+        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+        return run.GkePool(session, read.gke_endpoint, read.gke_namespace, read.gke_deployment)
+    return run.CloudRunPool(WorkerPoolsClient(), read.gpu_pool) if read.gpu_pool else None
+
+
+def working(variables: Mapping[str, str] = os.environ) -> Working:
+    """Return the worker's service, its model loaded. Raises `BadInput` if the model cannot be had."""
+    from longscribe.adapters.hardware import keep_memory
+    from longscribe.adapters.models import locate
+    from longscribe.adapters.whisper import Whisper
+
+    read = environment(variables)
+    there = stores(read, variables)
+    keep_memory()
+    ports = WorkerPorts(
+        blobs=there.blobs,
+        queue=there.queue,
+        jobs=there.jobs,
+        media=AvMedia(),
+        recogniser=Whisper(locate(read.model, Path(read.models)), read.model, read.compute_type),
+        worker=f"{socket.gethostname()}-{os.getpid()}",
+        version=__version__,
+    )
+    return Working(ports, there.clock, Log("worker", there.clock.now), read.memory_mb * MEGABYTE)
