@@ -105,7 +105,7 @@ class _Process:
         self._command = command  # ``{port}`` stands for the port
         self._ready = ready
         self._variables = {**os.environ, **variables}
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         self._start()
 
     def _start(self) -> None:
@@ -138,7 +138,7 @@ class _Process:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{self._port}{self._ready}", timeout=5):  # noqa: S310
+            with urllib.request.urlopen(f"http://{HOST}:{self._port}{self._ready}", timeout=5):
                 return self._popen.poll() is None
         except OSError:
             return False
@@ -189,7 +189,7 @@ def _storage(notifications: Notifications | None) -> Iterator[_Process]:
     if binary is None:
         raise _lacking()
     command = [str(binary), "-scheme", "http", "-host", HOST, "-port", "{port}", "-backend", "memory"]
-    command += ["-external-url", f"http://{HOST}:{{port}}", "-public-host", f"{HOST}:{{port}}", "-log-level", "warn"]
+    command += ["-external-url", f"http://{HOST}:{{port}}", "-public-host", f"{HOST}:{{port}}"]
     variables = {}
     if notifications is not None:
         command += ["-event.pubsub-project-id", notifications.project, "-event.pubsub-topic", notifications.topic]

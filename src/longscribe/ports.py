@@ -274,3 +274,15 @@ class Recogniser(Protocol):
         is out of memory even for one window.
         """
         ...
+
+
+class GpuPool(Protocol):
+    """The workers' machines. Only the reconciler changes their number."""
+
+    def size(self) -> int:
+        """Return how many instances are asked for, started or not."""
+        ...
+
+    def resize(self, instances: int) -> None:
+        """Ask for ``instances``; they start and stop later. Raises `Busy` while another change is under way."""
+        ...

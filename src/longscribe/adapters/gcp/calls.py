@@ -33,7 +33,6 @@ _LATER = (
     api.RetryError,
     api.ServerError,
     api.TooManyRequests,
-    api.Aborted,
     api.Cancelled,
     auth.TransportError,
     auth.TimeoutError,
@@ -65,7 +64,7 @@ def _translated(error: Exception, what: str, right: str) -> LongscribeError:
         return BadInput(f"{what} needs credentials; log in with `gcloud auth application-default login`.")
     if isinstance(error, auth.RefreshError) and not error.retryable:
         return BadInput(f"{what} refused the credentials; log in with `gcloud auth application-default login`.")
-    if isinstance(error, api.Aborted):
+    if isinstance(error, api.Conflict):  # Aborted is one
         return Busy(f"{what} is being changed by another; try again.")
     if isinstance(error, _LATER) or getattr(error, "retryable", False):
         return Transient(f"{what} cannot be reached ({kind}); try again, and check the service's status.")

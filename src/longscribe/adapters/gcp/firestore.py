@@ -5,8 +5,8 @@
     jobs/{job_id}                     document, state, created, write, expires
     jobs/{job_id}/chunks/{000042}     document, state, write, expires
 
-``document`` is JSON, to be exempt from indexing, as are ``write`` and ``expires``; ``expires`` is for a time-to-live
-policy. ``write`` names the last write: a writer whose confirmation was lost finds its own again.
+``document`` is JSON; it is to be exempt from indexing, as are ``write`` and ``expires``. ``expires`` is for a
+time-to-live policy. ``write`` names the last write: a writer whose confirmation was lost finds its own again.
 
 There is no lock and no transaction over calls. A change reads its one document and commits on the condition that
 nobody wrote it since; who loses reads again. So no document is ever held, and a job's own is written only when its
@@ -182,13 +182,13 @@ class FirestoreJobs:
         return self._client.collection("jobs")
 
     def _job(self, job_id: str) -> DocumentReference:
-        return self._jobs().document(job_id)
+        return self._client.document("jobs", job_id)
 
     def _chunks(self, job_id: str) -> CollectionReference:
-        return self._job(job_id).collection("chunks")
+        return self._client.collection("jobs", job_id, "chunks")
 
     def _chunk(self, job_id: str, index: int) -> DocumentReference:
-        return self._chunks(job_id).document(f"{index:06d}")
+        return self._client.document("jobs", job_id, "chunks", f"{index:06d}")
 
     def _changed(self, job_id: str, index: int, change: Change[Chunk]) -> bool:
         try:

@@ -19,8 +19,8 @@ from longscribe.adapters.gcp.calls import RETRY, told
 from longscribe.ports import Delivery
 
 WAIT_SECONDS = 2.0
-"""How long an empty pull waits for a message. A message that arrives just when the wait ends may be leased to nobody:
-it comes again after its lease, as a second attempt."""
+"""How long an empty pull waits for a message. One that arrives just when the wait ends may be leased to nobody: it
+comes again after its lease, as a second attempt."""
 
 CALL_SECONDS = 20.0
 """How long one try of any other call may take."""
