@@ -1,14 +1,13 @@
-"""The assembler function: pushed results in, transcripts out. All it does is in ``longscribe.services.assembling``."""
+"""The assembler function: pushed results in, transcripts out; see ``longscribe.services.assembling``."""
 
 from functools import cache
 
 import functions_framework
 from cloudevents.http import CloudEvent
 
-from longscribe import wiring
-from longscribe.services.assembling import Assembling
+from longscribe import wiring_cloud
 
-service = cache(wiring.assembling)
+service = cache(wiring_cloud.assembling)
 
 
 @functions_framework.cloud_event

@@ -58,18 +58,18 @@ class Log:
             "message": message,
             **{name: value for name, value in fields.items() if name in Fields.__annotations__},
         }
-        print(json.dumps(line), file=self._stream or sys.stdout, flush=True)  # noqa: T201 - it is what a container logs to
+        print(json.dumps(line), file=self._stream or sys.stdout, flush=True)
 
     def failure(
         self,
         message: str,
-        error: BaseException,
+        failed: BaseException,
         severity: Severity = Severity.WARNING,
         **fields: Unpack[Fields],
     ) -> None:
         """Write one line about an error, without its words."""
-        fields["error"] = type(error).__name__
-        fields["where"] = _where(error)
+        fields["error"] = type(failed).__name__
+        fields["where"] = _where(failed)
         self(message, severity, **fields)
 
 

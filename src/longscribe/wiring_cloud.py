@@ -6,9 +6,10 @@ With the variables of Google's emulators (``STORAGE_EMULATOR_HOST``, ``PUBSUB_EM
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import google.auth
 import msgspec
@@ -22,6 +23,7 @@ from longscribe.adapters.gcp import pubsub, run
 from longscribe.adapters.gcp.firestore import FirestoreJobs
 from longscribe.adapters.gcp.storage import GcsBlobs
 from longscribe.adapters.media.av_media import AvMedia
+from longscribe.adapters.speech import WebRtcDetector
 from longscribe.core.settings import Settings
 from longscribe.errors import BadInput
 from longscribe.observe import Log
@@ -95,8 +97,8 @@ def stores(read: CloudEnvironment, variables: Mapping[str, str] = os.environ) ->
     )
 
 
-def chunking(variables: Mapping[str, str] = os.environ, deadline: bool = True) -> Chunking:
-    """Return the chunker's service; without a ``deadline`` for the job that has no time limit."""
+def chunking(variables: Mapping[str, str] = os.environ) -> Chunking:
+    """Return the chunker's service."""
     read = environment(variables)
     there = stores(read, variables)
     log = Log("chunker", there.clock.now)
@@ -105,7 +107,7 @@ def chunking(variables: Mapping[str, str] = os.environ, deadline: bool = True) -
         queue=there.queue,
         jobs=there.jobs,
         media=AvMedia(DECODE_WORKERS),
-        detector=wiring.detector(),
+        detector=WebRtcDetector(),
         clock=there.clock,
         executor=ThreadPoolExecutor(chunker.DEPTH, thread_name_prefix="chunk-writer"),
         chunks_bucket=read.chunks_bucket,
@@ -127,7 +129,7 @@ def assembling(variables: Mapping[str, str] = os.environ) -> Assembling:
 def gpu_pool(read: CloudEnvironment) -> GpuPool | None:
     """Return what the reconciler scales, if it is to scale anything."""
     if read.gke_endpoint:
-        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])  # type: ignore[no-untyped-call]
+        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
         session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
         return run.GkePool(session, read.gke_endpoint, read.gke_namespace, read.gke_deployment)
     return run.CloudRunPool(WorkerPoolsClient(), read.gpu_pool) if read.gpu_pool else None

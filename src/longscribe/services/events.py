@@ -62,4 +62,6 @@ def _read(event: CloudEvent, kind: str, shape: type[Shape]) -> Shape:
     try:
         return msgspec.convert(event.data, shape, strict=False)
     except msgspec.ValidationError:  # its words may quote the event
-        raise DecodeError(f"The event of type {kind} lacks a field or holds it in the wrong type; drop it.") from None
+        raise DecodeError(
+            f"The event of type {kind} lacks a field or holds it in the wrong type; drop it."
+        ) from None

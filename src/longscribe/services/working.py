@@ -38,7 +38,12 @@ class Working:
     """Runs a pull loop until it is told to end."""
 
     def __init__(
-        self, ports: WorkerPorts, clock: Clock, log: Log, memory_bytes: int, resident: Callable[[], int] | None = None
+        self,
+        ports: WorkerPorts,
+        clock: Clock,
+        log: Log,
+        memory_bytes: int,
+        resident: Callable[[], int] | None = None,
     ) -> None:
         """Exchange the process when ``resident`` (its own memory, in bytes) exceeds ``memory_bytes``."""
         self._ports = ports
@@ -105,7 +110,7 @@ class Health:
 
     def __init__(self, port: int, well: Callable[[], bool]) -> None:
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 - the library's name
+            def do_GET(self) -> None:
                 self.send_response(404 if self.path != "/healthz" else 200 if well() else 503)
                 self.end_headers()
 

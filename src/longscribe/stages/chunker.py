@@ -1,7 +1,7 @@
 """Upload → chunks: decode, find speech, cut in silence, and queue each chunk while cutting goes on."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ from longscribe.core.cutting import CONTEXT, PlannedChunk, Planner
 from longscribe.core.settings import Settings, from_metadata
 from longscribe.core.speech import LEAD, Frames, frames
 from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
-from longscribe.errors import BadInput, OverLimit
+from longscribe.errors import BadInput, Gone, OverLimit
 from longscribe.messages import ChunkTask, Sealed, UploadEvent, encode
 from longscribe.ports import Blobs, Clock, Decoded, Jobs, Media, Queue, Samples, SpeechDetector
 
@@ -35,21 +35,24 @@ class ChunkerPorts:
     executor: Executor  #: runs up to `DEPTH` writes side by side
     chunks_bucket: str
     defaults: Settings
+    started: Callable[[], None] | None = None  #: called once the first chunk is queued
 
 
 class Chunked(StrEnum):
-    """What became of an upload event; every one of them is acknowledged."""
+    """What became of an upload event; each but the last is acknowledged."""
 
     SEALED = "sealed"
     KNOWN = "known"  #: the job was sealed or had ended before: a repeated event
     REFUSED = "refused"  #: the job failed, with the reason in its document
+    UNFINISHED = "unfinished"  #: the time was up: the same call goes on where this one stopped
 
 
-def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
+def chunk(event: UploadEvent, ports: ChunkerPorts, until: float | None = None) -> Chunked:
     """Cut one recording into chunks and queue them; go on after the last chunk if an earlier try died.
 
-    Bad input fails the job with its one sentence. `Transient` and `Gone` errors pass through: the event is to be
-    delivered again. When this returns, nothing is left running or unconfirmed.
+    Bad input, a recording that is gone among it, fails the job with its one sentence. `Transient` errors pass
+    through: the event is to be delivered again. At the time ``until`` (seconds since 1970) it stops, a decoded
+    stretch late at most. When this returns, nothing is left running or unconfirmed.
     """
     job = open_job(event, ports.defaults, ports.jobs, ports.clock)
     if job.state is not JobState.CHUNKING:
@@ -57,14 +60,22 @@ def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
     writer = _Writer(job, ports)
     try:
         with writer:
-            seal = _cut(event, job, writer, ports)
+            seal = _cut(event, job, writer, ports, until)
     except BadInput as error:
         ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, reason=str(error))
         return Chunked.REFUSED
+    if seal is None:
+        return Chunked.UNFINISHED
     ports.jobs.seal(job.job_id, seal)
     # The last result may have come before the seal; this makes the assembler look.
     ports.queue.publish(topics.RESULTS, encode(Sealed(job.job_id)), job.job_id)
     return Chunked.SEALED
+
+
+def job_id(event: UploadEvent) -> str:
+    """Return the id of the job that an upload begins."""
+    recording = event.recording
+    return ids.job_id(recording.bucket, recording.name, recording.generation)
 
 
 def open_job(event: UploadEvent, defaults: Settings, jobs: Jobs, clock: Clock) -> Job:
@@ -82,7 +93,7 @@ def open_job(event: UploadEvent, defaults: Settings, jobs: Jobs, clock: Clock) -
         state, reason = JobState.FAILED, str(error)
     return jobs.create_job(
         Job(
-            job_id=ids.job_id(recording.bucket, recording.name, recording.generation),
+            job_id=job_id(event),
             recording=recording,
             size=event.size,
             settings=settings,
@@ -138,6 +149,8 @@ class _Writer:
         )
         ports.jobs.create_chunk(Chunk(task=task, silences=planned.silences, missing=planned.missing))
         ports.queue.publish(topics.topic(task.priority), encode(task), job.job_id)
+        if planned.index == 0 and ports.started is not None:
+            ports.started()
 
 
 def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
@@ -154,11 +167,14 @@ def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
     return len(written), written[-1].task.end if written else 0
 
 
-def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> Seal:
-    recording = event.recording
+def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts, until: float | None) -> Seal | None:
+    """Return the seal, or None if the time was up before the recording's end."""
 
     def read(start: int, end: int) -> bytes:
-        return ports.blobs.read(recording, start, end)
+        try:
+            return ports.blobs.read(event.recording, start, end)
+        except Gone:
+            raise BadInput("The recording was deleted or overwritten before it was cut; upload it again.") from None
 
     index, start = _resume(job, ports)
     planner = Planner(job.settings.chunk_seconds, index, start)
@@ -173,6 +189,8 @@ def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> 
                 _put(planned, held, writer)
                 count = planned.index + 1
             held.drop_before(planner.needed)
+            if until is not None and ports.clock.now() >= until:
+                return None
     rest, silences, missing = planner.finish(end)
     for planned in rest:
         _put(planned, held, writer)

@@ -4,6 +4,7 @@
 
     jobs/{job_id}                     document, state, created, write, expires
     jobs/{job_id}/chunks/{000042}     document, state, write, expires
+    workers/{name}                    document, pulled, expires
 
 ``document`` is JSON; it is to be exempt from indexing, as are ``write`` and ``expires``. ``expires`` is for a
 time-to-live policy. ``write`` names the last write: a writer whose confirmation was lost finds its own again.
@@ -28,7 +29,7 @@ from msgspec.structs import replace
 
 from longscribe.adapters.gcp.calls import RETRY, told
 from longscribe.core import progress
-from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
+from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal, Worker
 from longscribe.errors import Busy, Gone, OverLimit, Permanent
 from longscribe.messages import ChunkResult, ChunkTask
 from longscribe.ports import Clock
@@ -49,7 +50,11 @@ word take a fifth of it."""
 ROUNDS = 20
 """How often a change is tried against other writers. Each round that is lost was won by one of them."""
 
+WORKER_SECONDS = 86_400.0
+"""How long a worker that is gone is remembered."""
+
 Document = TypeVar("Document", Job, Chunk)
+Readable = TypeVar("Readable", Job, Chunk, Worker)
 Change = Callable[[Document], Document | None]
 
 
@@ -178,6 +183,22 @@ class FirestoreJobs:
         with self._told():
             self._job(job_id).delete(retry=RETRY, timeout=CALL_SECONDS)
 
+    def report(self, worker: Worker) -> None:
+        """Record how a worker is, over what it reported before: one write."""
+        fields = {
+            "document": msgspec.json.encode(worker).decode(),
+            "pulled": worker.pulled,
+            "expires": datetime.fromtimestamp(worker.pulled + WORKER_SECONDS, UTC),
+        }
+        with self._told():
+            self._client.document("workers", worker.name).set(fields, retry=RETRY, timeout=CALL_SECONDS)
+
+    def workers(self) -> Iterator[Worker]:
+        """Yield the workers of the last day, by name."""
+        recent = FieldFilter("pulled", ">=", self._clock.now() - WORKER_SECONDS)
+        found = self._found(self._client.collection("workers").where(filter=recent))
+        yield from sorted((_decoded(one, Worker) for one in found), key=lambda worker: worker.name)
+
     def _jobs(self) -> CollectionReference:
         return self._client.collection("jobs")
 
@@ -274,7 +295,7 @@ class FirestoreJobs:
         return told(f"Firestore in project {self._client.project!r}", "roles/datastore.user")
 
 
-def _decoded(found: DocumentSnapshot[DocumentReference], kind: type[Document]) -> Document:
+def _decoded(found: DocumentSnapshot[DocumentReference], kind: type[Readable]) -> Readable:
     try:
         return msgspec.json.decode(found.get("document"), type=kind)
     except (KeyError, TypeError, msgspec.DecodeError):

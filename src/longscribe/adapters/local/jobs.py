@@ -199,7 +199,8 @@ class SqliteJobs:
         """Yield the workers of the last day, by name."""
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT document FROM workers WHERE pulled >= ? ORDER BY name", (self._clock.now() - WORKER_SECONDS,)
+                "SELECT document FROM workers WHERE pulled >= ? ORDER BY name",
+                (self._clock.now() - WORKER_SECONDS,),
             ).fetchall()
         for (document,) in rows:
             yield _decode(document, Worker)
