@@ -30,6 +30,7 @@ from longscribe.observe import Log
 from longscribe.ports import Blobs, Clock, GpuPool, Jobs, Queue
 from longscribe.services.assembling import Assembling
 from longscribe.services.chunking import Chunking, Waker
+from longscribe.services.reconciling import Reconciling
 from longscribe.services.working import Working
 from longscribe.stages import chunker
 from longscribe.stages.assembler import AssemblerPorts
@@ -124,6 +125,14 @@ def assembling(variables: Mapping[str, str] = os.environ) -> Assembling:
     there = stores(read, variables)
     ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket)
     return Assembling(ports, Log("assembler", there.clock.now))
+
+
+def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
+    """Return the reconciler's service."""
+    read = environment(variables)
+    there = stores(read, variables)
+    ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket)
+    return Reconciling(ports, Log("reconciler", there.clock.now))
 
 
 def gpu_pool(read: CloudEnvironment) -> GpuPool | None:

@@ -5,8 +5,7 @@ from cloudevents.http import CloudEvent
 from longscribe.core import topics
 from longscribe.errors import LongscribeError
 from longscribe.observe import Log, Severity
-from longscribe.services import Retry
-from longscribe.services.events import pushed
+from longscribe.services.events import Retry, pushed
 from longscribe.stages.assembler import AssemblerPorts, take_dead_letter, take_result
 
 TAKES = {topics.RESULTS: take_result, topics.DEAD_CHUNKS: take_dead_letter}

@@ -11,8 +11,7 @@ from longscribe.adapters.gcp.run import ChunkerJob
 from longscribe.errors import DecodeError, LongscribeError, OverLimit
 from longscribe.messages import UploadEvent
 from longscribe.observe import Log, Severity
-from longscribe.services import Retry
-from longscribe.services.events import upload
+from longscribe.services.events import Retry, upload
 from longscribe.stages import chunker
 from longscribe.stages.chunker import Chunked, ChunkerPorts
 

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 from cloudevents.http import CloudEvent
+from werkzeug.exceptions import ServiceUnavailable
 
 from longscribe.errors import DecodeError
 from longscribe.messages import BlobRef, UploadEvent
@@ -15,6 +16,10 @@ PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 
 
 Shape = TypeVar("Shape")
+
+
+class Retry(ServiceUnavailable):
+    """The event or message is to be delivered again: answered with 503, without a word that could hold content."""
 
 
 class _StoredObject(msgspec.Struct):
