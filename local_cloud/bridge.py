@@ -3,9 +3,11 @@
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import requests
-from cloudevents.http import CloudEvent, to_binary
+from cloudevents.conversion import to_binary
+from cloudevents.http import CloudEvent
 
 from longscribe.adapters.gcp.pubsub import PubSubQueue
 from longscribe.ports import Delivery
@@ -46,7 +48,8 @@ class Bridge:
         while not self._stopping.is_set():
             for delivery in self._queue.pull(self._subscription, 100):
                 self._queue.extend(self._subscription, [delivery.lease], LEASE_SECONDS)
-                self._pool.submit(self._deliver, delivery)
+                # A mistake of the bridge's own must be seen: what a callback raises is printed.
+                self._pool.submit(self._deliver, delivery).add_done_callback(lambda done: done.result())
 
     def _deliver(self, delivery: Delivery) -> None:
         stored = json.loads(delivery.data)
@@ -70,7 +73,7 @@ def finalized(stored: dict[str, object]) -> CloudEvent:
 def send(function: str, event: CloudEvent) -> bool:
     """Post an event to a function; return whether it was taken."""
     headers, body = to_binary(event)
-    headers = {name: value.encode().decode("latin-1") for name, value in headers.items()}
+    headers = {name: quote(value, safe=" /:+") for name, value in headers.items()}  # as CloudEvents over HTTP asks
     try:
         return requests.post(function, headers=headers, data=body, timeout=ANSWER_SECONDS).ok
     except requests.RequestException:
