@@ -18,6 +18,7 @@ from longscribe.errors import BadInput, Busy, Gone, IllegalMove, LongscribeError
 from longscribe.wiring import SystemClock
 from tests.cloud.proxies import GrpcProxy
 from tests.contract.jobs import SEAL, make_chunk, make_job, make_result, make_task
+from tests.contract.threads import together
 
 
 @pytest.fixture
@@ -113,6 +114,12 @@ def test_a_long_job_is_read_and_deleted_by_pages(jobs: FirestoreJobs, proxy: Grp
     jobs.delete_job("job-1")
     assert proxy.calls == {QUERY: 2, WRITE: 3}
     assert list(jobs.chunks("job-1")) == []
+
+
+def test_jobs_of_one_moment_all_come_once(jobs: FirestoreJobs) -> None:
+    names = [f"job-{number:03d}" for number in range(adapter.PAGE + 20)]
+    together(4, lambda part: [jobs.create_job(make_job(name)) for name in names[part::4]])
+    assert sorted(job.job_id for job in jobs.jobs()) == names
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,18 @@ def test_a_silent_service_ends_a_pull_after_its_wait(queue: PubSubQueue, proxy: 
     assert proxy.calls["Pull"] == 1
 
 
+def test_a_subscription_that_is_only_probed_waits_less(queue: PubSubQueue, proxy: GrpcProxy, project: str) -> None:
+    publisher, subscriber = connect(proxy.address)
+    with publisher, subscriber:
+        probing = PubSubQueue(publisher, subscriber, project, wait=30.0, probed=["tasks"])
+        queue.publish("tasks", b"1")
+        assert [delivery.data for delivery in probing.pull("tasks", 1)] == [b"1"]
+        proxy.before["Pull"] = lambda: time.sleep(3)
+        started = time.monotonic()
+        assert probing.pull("tasks", 1) == []
+        assert adapter.PROBE_SECONDS * 0.9 < time.monotonic() - started < 2
+
+
 def test_a_publication_whose_confirmation_was_lost_is_made_again(queue: PubSubQueue, proxy: GrpcProxy) -> None:
     proxy.lose("Publish")
     queue.publish("tasks", b"1")

@@ -7,7 +7,7 @@ import requests
 from google.api_core import exceptions as api
 from google.api_core.retry import Retry, if_exception_type
 from google.auth import exceptions as auth
-from google.resumable_media.common import DataCorruption
+from google.cloud.storage.exceptions import DataCorruption
 
 from longscribe.errors import BadInput, Busy, Gone, LongscribeError, Permanent, Transient
 

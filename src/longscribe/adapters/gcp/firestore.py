@@ -144,25 +144,29 @@ class FirestoreJobs:
         return self._changed(result.job_id, result.index, change)
 
     def give_up(self, job_id: str, index: int, run: int, reason: str) -> bool:
-        """Make a pending chunk *missing*; False, and no change, if it is not pending or in another run."""
+        """End a pending chunk's run without a result; False, and no change, if it is not pending or in another run.
+
+        It becomes *missing*; one that an earlier run has a result of becomes *done* with that again.
+        """
 
         def change(chunk: Chunk) -> Chunk | None:
             if chunk.task.run != run or chunk.state is not ChunkState.PENDING:
                 return None
-            return replace(chunk, state=ChunkState.MISSING, reason=reason)
+            state = ChunkState.MISSING if chunk.result is None else ChunkState.DONE
+            return replace(chunk, state=state, reason=reason)
 
         return self._changed(job_id, index, change)
 
     def requeue(self, task: ChunkTask) -> bool:
         """Make the chunk pending under ``task``, whose run must be its current one plus one; False otherwise.
 
-        The older run's result is dropped.
+        It keeps its result until it gets another.
         """
 
         def change(chunk: Chunk) -> Chunk | None:
             if chunk.task.run + 1 != task.run:
                 return None
-            return replace(chunk, task=task, state=ChunkState.PENDING, result=None, reason=None)
+            return replace(chunk, task=task, state=ChunkState.PENDING, reason=None)
 
         return self._changed(task.job_id, task.index, change)
 

@@ -5,7 +5,7 @@ worker. A unary pull leases what was asked for and no more.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
@@ -16,11 +16,14 @@ from google.pubsub_v1.services.publisher.transports import PublisherGrpcTranspor
 from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
 from longscribe.adapters.gcp.calls import RETRY, told
+from longscribe.core import topics
 from longscribe.ports import Delivery
 
-WAIT_SECONDS = 2.0
-"""How long an empty pull waits for a message. One that arrives just when the wait ends may be leased to nobody: it
-comes again after its lease, as a second attempt."""
+WAIT_SECONDS = 1.0
+PROBE_SECONDS = 0.5
+"""How long a pull waits for a first message, the shorter where another subscription is pulled after it. A message
+that arrives just when a wait ends may be leased to nobody: it comes again after its lease, as a second attempt. The
+longer the waits, the rarer that is, and the longer each topic waits for the other."""
 
 CALL_SECONDS = 20.0
 """How long one try of any other call may take."""
@@ -64,11 +67,14 @@ class PubSubQueue:
         subscriber: SubscriberClient,
         project: str,
         wait: float = WAIT_SECONDS,
+        probed: Collection[str] = (topics.CHUNKS_HIGH,),
     ) -> None:
+        """Wait ``wait`` seconds for a first message, on subscriptions in ``probed`` at most `PROBE_SECONDS`."""
         self._publisher = publisher
         self._subscriber = subscriber
         self._project = project
         self._wait = wait
+        self._probed = frozenset(probed)
 
     def publish(self, topic: str, data: bytes, group: str = "") -> None:
         """Queue a message durably on every subscription of ``topic``; ``group`` travels as an attribute."""
@@ -91,7 +97,7 @@ class PubSubQueue:
                     subscription=self._path(subscription),
                     max_messages=limit,
                     retry=None,  # the caller comes again
-                    timeout=self._wait,
+                    timeout=min(self._wait, PROBE_SECONDS) if subscription in self._probed else self._wait,
                 )
             except DeadlineExceeded:
                 return []

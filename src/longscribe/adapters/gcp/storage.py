@@ -54,7 +54,7 @@ class GcsBlobs:
         with told(_shown(ref.bucket), "storage.objects.get"):
             try:
                 data: bytes = blob.download_as_bytes(
-                    start=start or None,  # an empty object has no byte 0 to begin at
+                    start=start or None,  # only what is read whole comes with its checksum
                     end=None if end is None else end - 1,
                     raw_download=True,
                     retry=_RETRY,
