@@ -44,7 +44,7 @@ def said() -> tuple[Samples, ...]:
 
 @cache
 def speech(seconds: float, seed: int = 0) -> bytes:
-    """A recording (FLAC) of at least ``seconds``: the sentences over and over, with pauses that depend on ``seed``."""
+    """A recording (FLAC) of at least ``seconds``: the sentences, over and over; ``seed`` makes its pauses."""
     random = np.random.default_rng(seed)
     parts: list[Samples] = []
     total = 0
