@@ -41,8 +41,13 @@ UPLOADS_TOPIC = "longscribe-uploads"
 class Service:
     """A process that answers over HTTP, or works without a word."""
 
-    def __init__(self, command: list[str], variables: Mapping[str, str], ready: str, log: IO[bytes]) -> None:
-        """``{port}`` in the command and ``PORT`` stand for a free port; ``ready`` is a path that answers."""
+    def __init__(
+        self, command: list[str], variables: Mapping[str, str], ready: str, log: IO[bytes], home: Path = ROOT
+    ) -> None:
+        """``{port}`` in the command and ``PORT`` stand for a free port; ``ready`` is a path that answers.
+
+        The process runs in ``home``.
+        """
         with socket.socket() as free:
             free.bind((emulators.HOST, 0))
             self.port = free.getsockname()[1]
@@ -55,6 +60,7 @@ class Service:
         }
         self._ready = ready
         self._log = log
+        self._home = home
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,7 +79,7 @@ class Service:
         """Start it, again after it was killed."""
         self._popen = subprocess.Popen(
             self._command,
-            cwd=ROOT,
+            cwd=self._home,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -113,6 +119,14 @@ class Service:
                 self._popen.wait()
 
 
+@dataclass(frozen=True)
+class Functions:
+    """Where the functions' folders lie and what runs them; by default this checkout, as it is."""
+
+    folder: Path = ROOT / "functions"
+    python: str = sys.executable
+
+
 @dataclass
 class LocalCloud:
     """A running deployment."""
@@ -126,6 +140,7 @@ class LocalCloud:
     extra: Mapping[str, str]  #: more variables for functions and workers
     publisher: PublisherClient
     subscriber: SubscriberClient
+    source: Functions
     functions: dict[str, Service] = field(default_factory=dict)
     workers: list[Service] = field(default_factory=list)
 
@@ -151,11 +166,11 @@ class LocalCloud:
 
     def add_function(self, name: str, kind: str) -> Service:
         """Start a function."""
-        command = [sys.executable, "-m", "functions_framework", f"--target={name}", "--port={port}"]
-        command += [f"--source={ROOT / 'functions' / name / 'main.py'}", f"--signature-type={kind}"]
-        command += [f"--host={emulators.HOST}"]
+        command = [self.source.python, "-m", "functions_framework", f"--target={name}", "--port={port}"]
+        command += ["--source=main.py", f"--signature-type={kind}", f"--host={emulators.HOST}"]
         variables = {**self.environment(), **self.extra, **self._told()}
-        self.functions[name] = Service(command, variables, "/", self.log).start()
+        home = self.source.folder / name
+        self.functions[name] = Service(command, variables, "/", self.log, home).start()
         return self.functions[name]
 
     def _told(self) -> dict[str, str]:
@@ -208,7 +223,11 @@ class LocalCloud:
 
 @contextmanager
 def running(
-    hosts: emulators.Emulators, log: IO[bytes], extra: Mapping[str, str] | None = None, workers: int = 1
+    hosts: emulators.Emulators,
+    log: IO[bytes],
+    extra: Mapping[str, str] | None = None,
+    workers: int = 1,
+    source: Functions | None = None,
 ) -> Iterator[LocalCloud]:
     """Run a deployment of its own on running emulators; stop all of it on leaving.
 
@@ -227,6 +246,7 @@ def running(
             extra=extra or {},
             publisher=publisher,
             subscriber=subscriber,
+            source=source or Functions(),
         )
         cloud.make_queues()
         told = emulators.Notifications(hosts.pubsub, cloud.project, UPLOADS_TOPIC)
