@@ -64,8 +64,8 @@ class FirestoreJobs:
     Each document's ``updated`` is the ``clock``'s time of its last write. Reads and writes are the fewest that the
     promises allow, and the tests count them.
 
-    Raises `BadInput` where the service account may not, `OverLimit` for a document that Firestore would not take,
-    `Permanent` for one that cannot be read, and `Transient` when a call failed for a minute.
+    Raises `Misconfigured` where the service account may not, `OverLimit` for a document that Firestore would not
+    take, `Permanent` for one that cannot be read, and `Transient` when a call failed for a minute.
     """
 
     def __init__(self, client: Client, clock: Clock, keep: float = KEEP_SECONDS) -> None:
