@@ -29,8 +29,8 @@ class GcsBlobs:
     still be read.
 
     Raises `Gone` for an object or generation that is not there, `Misconfigured` where the service account may not,
-    or a bucket to be listed or written is not there, `OverLimit` for a name over `MAX_NAME_BYTES`, and `Transient` when
-    a call failed for a minute.
+    or a bucket to be listed or written is not there, `OverLimit` for a name over `MAX_NAME_BYTES`, and `Transient`
+    when a call failed for a minute.
     """
 
     def __init__(self, client: Client) -> None:
