@@ -41,8 +41,13 @@ UPLOADS_TOPIC = "longscribe-uploads"
 class Service:
     """A process that answers over HTTP, or works without a word."""
 
-    def __init__(self, command: list[str], variables: Mapping[str, str], ready: str, log: IO[bytes]) -> None:
-        """``{port}`` in the command and ``PORT`` stand for a free port; ``ready`` is a path that answers."""
+    def __init__(
+        self, command: list[str], variables: Mapping[str, str], ready: str, log: IO[bytes], home: Path = ROOT
+    ) -> None:
+        """``{port}`` in the command and ``PORT`` stand for a free port; ``ready`` is a path that answers.
+
+        The process runs in ``home``.
+        """
         with socket.socket() as free:
             free.bind((emulators.HOST, 0))
             self.port = free.getsockname()[1]
@@ -55,6 +60,7 @@ class Service:
         }
         self._ready = ready
         self._log = log
+        self._home = home
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,7 +84,7 @@ class Service:
         """Start it, again after it was killed."""
         self._popen = subprocess.Popen(
             self._command,
-            cwd=ROOT,
+            cwd=self._home,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -118,6 +124,14 @@ class Service:
                 self._popen.wait()
 
 
+@dataclass(frozen=True)
+class Functions:
+    """Where the functions' folders lie and what runs them; by default this checkout, as it is."""
+
+    folder: Path = ROOT / "functions"
+    python: str = sys.executable
+
+
 @dataclass
 class LocalCloud:
     """A running deployment."""
@@ -134,6 +148,7 @@ class LocalCloud:
     attempts: int  #: before a chunk is dead-lettered
     publisher: PublisherClient
     subscriber: SubscriberClient
+    source: Functions
     functions: dict[str, Service] = field(default_factory=dict)
     workers: list[Service] = field(default_factory=list)
 
@@ -159,11 +174,11 @@ class LocalCloud:
 
     def add_function(self, name: str, kind: str) -> Service:
         """Start a function."""
-        command = [sys.executable, "-m", "functions_framework", f"--target={name}", "--port={port}"]
-        command += [f"--source={ROOT / 'functions' / name / 'main.py'}", f"--signature-type={kind}"]
-        command += [f"--host={emulators.HOST}"]
+        command = [self.source.python, "-m", "functions_framework", f"--target={name}", "--port={port}"]
+        command += ["--source=main.py", f"--signature-type={kind}", f"--host={emulators.HOST}"]
         variables = {**self.environment(), **self.extra, **self._told(), **self.own.get(name, {})}
-        self.functions[name] = Service(command, variables, "/", self.log).start()
+        home = self.source.folder / name
+        self.functions[name] = Service(command, variables, "/", self.log, home).start()
         return self.functions[name]
 
     def _told(self) -> dict[str, str]:
@@ -232,6 +247,7 @@ def running(
     own: Mapping[str, Mapping[str, str]] | None = None,
     lease: float = LEASE_SECONDS,
     attempts: int = MAX_ATTEMPTS_CLOUD,
+    source: Functions | None = None,
 ) -> Iterator[LocalCloud]:
     """Run a deployment of its own on running emulators; stop all of it on leaving.
 
@@ -254,6 +270,7 @@ def running(
             attempts=attempts,
             publisher=publisher,
             subscriber=subscriber,
+            source=source or Functions(),
         )
         cloud.make_queues()
         told = emulators.Notifications(hosts.pubsub, cloud.project, UPLOADS_TOPIC)

@@ -48,6 +48,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None  #: settled
     reason: str | None = None  #: why it failed, one sentence
     transcripts: tuple[BlobRef, ...] = ()  #: one for each format, once written
+    settled: float = 0.0  #: when the chunks began to be read for ``transcripts``, in seconds since 1970
+    replayed: bool = False  #: the chunks say something else since: to be settled again once no more results come
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether a reconciler has nothing to do with it."""
+        return self.state.ended and not (self.replayed and self.state in (JobState.COMPLETE, JobState.PARTIAL))
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -78,5 +85,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     missing: tuple[Missing, ...] = ()  #: stretches that could not be decoded
     state: ChunkState = ChunkState.PENDING
     updated: float = 0.0
+    queued: float = 0.0  #: when its message was last sent, or was about to be
+    sendings: int = 1  #: of that run's message: more than one where it was taken for lost
+    overwritten: float = 0.0  #: when a result last changed what it says although it was no longer pending
     result: ChunkResult | None = None  #: while a later run is pending, still the one before
     reason: str | None = None  #: why the last run was given up

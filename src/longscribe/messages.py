@@ -102,6 +102,9 @@ class ChunkTask(msgspec.Struct, frozen=True, tag=True):
     priority: Priority
     model: str  #: that is to transcribe it
     language: str | None = None  #: pinned; None: detect
+    resent: bool = (
+        False  #: its message was taken for lost and sent again: to be run only while the chunk is pending
+    )
     version: int = VERSION
 
 

@@ -22,11 +22,11 @@ class Severity(StrEnum):
 
 
 class Fields(TypedDict, total=False):
-    """What may be logged."""
+    """What may be logged; None is left out."""
 
     job: str  #: its id
-    chunk: int
-    run: int
+    chunk: int | None
+    run: int | None
     attempt: int
     state: str  #: of a job
     outcome: str  #: what became of a message
@@ -56,7 +56,11 @@ class Log:
             "time": datetime.fromtimestamp(self._now(), UTC).isoformat(timespec="milliseconds"),
             "component": self._component,
             "message": message,
-            **{name: value for name, value in fields.items() if name in Fields.__annotations__},
+            **{
+                name: value
+                for name, value in fields.items()
+                if name in Fields.__annotations__ and value is not None
+            },
         }
         print(json.dumps(line), file=self._stream or sys.stdout, flush=True)
 

@@ -32,9 +32,7 @@ class GrpcProxy(grpc.GenericRpcHandler):
         self._refused: dict[str, grpc.StatusCode] = {}
         self.before: dict[str, Callable[[], None]] = {}  #: by method: what to do first, once
         self.on_request: dict[str, Callable[[bytes], None]] = {}  #: by method: what sees each request
-        self.on_answer: dict[
-            str, Callable[[bytes], None]
-        ] = {}  #: by method: what sees each answer before it goes on
+        self.on_answer: dict[str, Callable[[bytes], None]] = {}  #: the same for each answer
         self._channel = grpc.insecure_channel(target, UNBOUNDED)
         self._server = grpc.server(ThreadPoolExecutor(32), handlers=[self], options=UNBOUNDED)
         self.address = f"{HOST}:{self._server.add_insecure_port(f'{HOST}:0')}"

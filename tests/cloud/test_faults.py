@@ -113,7 +113,7 @@ def test_results_delivered_twice_and_shuffled(local: LocalCloud, person: Person,
     shuffled = random.Random(4)
 
     def deliver(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Acknowledge, and hold the message back; every fifth time deliver all that are held, twice, in any order."""
+        """Acknowledge, and hold the message back; every fifth time deliver all held, twice, in any order."""
         with lock:
             waiting.append((len(order) + len(waiting), body))
             batch = [*waiting, *waiting] if len(waiting) == 5 else []

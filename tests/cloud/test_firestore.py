@@ -14,7 +14,16 @@ from local_cloud.emulators import Emulators
 from longscribe.adapters.gcp import firestore as adapter
 from longscribe.adapters.gcp.firestore import FirestoreJobs
 from longscribe.documents import ChunkState, JobState
-from longscribe.errors import BadInput, Busy, Gone, IllegalMove, LongscribeError, OverLimit, Permanent, Transient
+from longscribe.errors import (
+    Busy,
+    Gone,
+    IllegalMove,
+    LongscribeError,
+    Misconfigured,
+    OverLimit,
+    Permanent,
+    Transient,
+)
 from longscribe.wiring import SystemClock
 from tests.cloud.proxies import GrpcProxy
 from tests.contract.jobs import SEAL, make_chunk, make_job, make_result, make_task
@@ -156,8 +165,8 @@ def test_a_writer_whose_confirmation_was_lost_finds_its_own_write(
 @pytest.mark.parametrize(
     ("code", "kind", "text"),
     [
-        (grpc.StatusCode.PERMISSION_DENIED, BadInput, "grant it roles/datastore.user"),
-        (grpc.StatusCode.UNAUTHENTICATED, BadInput, "log in"),
+        (grpc.StatusCode.PERMISSION_DENIED, Misconfigured, "grant it roles/datastore.user"),
+        (grpc.StatusCode.UNAUTHENTICATED, Misconfigured, "log in"),
         (grpc.StatusCode.UNAVAILABLE, Transient, "try again"),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, Transient, "try again"),
         (grpc.StatusCode.ABORTED, Transient, "try again"),

@@ -15,7 +15,7 @@ from google.longrunning.operations_pb2 import Operation
 
 from longscribe.adapters.gcp import run as adapter
 from longscribe.adapters.gcp.run import EVENT_VARIABLE, ChunkerJob, CloudRunPool, GkePool
-from longscribe.errors import BadInput, Busy, Gone, LongscribeError, Permanent, Transient
+from longscribe.errors import Busy, LongscribeError, Misconfigured, Permanent, Transient
 from longscribe.messages import BlobRef, UploadEvent, decode
 from longscribe.ports import GpuPool
 from tests.cloud.proxies import HttpServer
@@ -180,17 +180,17 @@ def test_a_pool_that_is_not_there_is_gone(
     pools: run_v2.WorkerPoolsClient, session: AuthorizedSession, endpoint: str
 ) -> None:
     for pool in (CloudRunPool(pools, f"{POOL}-2"), GkePool(session, endpoint, "longscribe", "none")):
-        with pytest.raises(Gone, match="is not there"):
+        with pytest.raises(Misconfigured, match="is not there"):
             pool.size()
-        with pytest.raises(Gone, match="is not there"):
+        with pytest.raises(Misconfigured, match="is not there"):
             pool.resize(1)
 
 
 @pytest.mark.parametrize(
     ("code", "status", "kind", "text"),
     [
-        (grpc.StatusCode.PERMISSION_DENIED, 403, BadInput, "grant it"),
-        (grpc.StatusCode.UNAUTHENTICATED, 401, BadInput, "log in"),
+        (grpc.StatusCode.PERMISSION_DENIED, 403, Misconfigured, "grant it"),
+        (grpc.StatusCode.UNAUTHENTICATED, 401, Misconfigured, "log in"),
         (grpc.StatusCode.ALREADY_EXISTS, 409, Busy, "try again"),
         (grpc.StatusCode.UNAVAILABLE, 503, Transient, "try again"),
         (grpc.StatusCode.INTERNAL, 500, Transient, "try again"),
@@ -231,7 +231,7 @@ def test_the_job_gets_the_event_as_it_is(jobs: run_v2.JobsClient, cloud_run: Clo
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(grpc.StatusCode.UNAVAILABLE, Transient), (grpc.StatusCode.PERMISSION_DENIED, BadInput)]
+    ("code", "kind"), [(grpc.StatusCode.UNAVAILABLE, Transient), (grpc.StatusCode.PERMISSION_DENIED, Misconfigured)]
 )
 def test_a_job_is_started_once_or_told(
     jobs: run_v2.JobsClient, cloud_run: CloudRun, code: grpc.StatusCode, kind: type[LongscribeError]
@@ -241,5 +241,5 @@ def test_a_job_is_started_once_or_told(
         ChunkerJob(jobs, JOB).start(EVENT)
     assert cloud_run.calls == 1
     cloud_run.refused = None
-    with pytest.raises(Gone):
+    with pytest.raises(Misconfigured):
         ChunkerJob(jobs, f"{JOB}-2").start(EVENT)

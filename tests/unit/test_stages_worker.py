@@ -137,6 +137,23 @@ def test_a_chunk_that_was_answered_is_a_duplicate(bench: Bench, event: UploadEve
     assert prepare(encode(task(bench, event)), bench.worker()) is Unrun.DUPLICATE
 
 
+def test_a_message_sent_again_is_run_as_the_first_would_be(bench: Bench, event: UploadEvent) -> None:
+    """And as the same task: a worker that has both in hand knows them for one."""
+    of = task(bench, event)
+    assert ready(bench, replace(of, resent=True)).task == of
+
+
+@pytest.mark.parametrize("ended", ["done", "missing", "finished"])
+def test_a_message_sent_again_for_nothing_is_a_duplicate(bench: Bench, event: UploadEvent, ended: str) -> None:
+    of = replace(task(bench, event), resent=True)
+    if ended == "missing":
+        bench.jobs.give_up(job_id(event), 0, 1, "poison")
+    else:
+        bench.work(limit=1 if ended == "done" else 1_000)
+        bench.assemble()
+    assert prepare(encode(of), bench.worker()) is Unrun.DUPLICATE
+
+
 def test_another_models_answer_is_no_duplicate(bench: Bench, event: UploadEvent) -> None:
     bench.work(limit=1)
     bench.assemble()

@@ -10,7 +10,7 @@ CHUNKS_LOW = "longscribe-chunks-low"
 RESULTS = "longscribe-results"
 DEAD_CHUNKS = "longscribe-chunks-dead"
 DEAD_RESULTS = "longscribe-results-dead"
-"""Results and dead chunks that the assembler could not take: of a newer version, or damaged. Only people read it."""
+"""What the assembler could not take: of a newer version, or damaged. Only people read it."""
 
 FIRST_CHUNKS = 4
 """A job's first chunks are urgent, so that its text appears early: as many as one worker leases."""

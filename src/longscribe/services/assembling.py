@@ -27,12 +27,12 @@ class Assembling:
         """
         try:
             topic, data = pushed(event)
-            outcome = TAKES[topic](data, self._ports)
+            taken = TAKES[topic](data, self._ports)
         except LongscribeError as error:
             self._log.failure("A message could not be taken", error)
         except Exception as error:  # its words must not reach the platform's log
             self._log.failure("A message could not be taken", error, Severity.ERROR)
         else:
-            self._log("A message was taken", outcome=outcome)
+            self._log("A message was taken", outcome=taken.what, job=taken.job_id, chunk=taken.index, run=taken.run)
             return
         raise Retry
