@@ -69,6 +69,11 @@ class Service:
         return f"http://{emulators.HOST}:{self.port}"
 
     @property
+    def alive(self) -> bool:
+        """Whether the process is running."""
+        return self._popen is not None and self._popen.poll() is None
+
+    @property
     def pid(self) -> int:
         """Its process id. Raises `RuntimeError` if it was never started."""
         if self._popen is None:
@@ -138,6 +143,9 @@ class LocalCloud:
     hosts: emulators.Emulators
     log: IO[bytes]
     extra: Mapping[str, str]  #: more variables for functions and workers
+    own: Mapping[str, Mapping[str, str]]  #: more variables for one of them, by name; the workers' is "worker"
+    lease: float  #: of a chunk, in seconds
+    attempts: int  #: before a chunk is dead-lettered
     publisher: PublisherClient
     subscriber: SubscriberClient
     source: Functions
@@ -168,7 +176,7 @@ class LocalCloud:
         """Start a function."""
         command = [self.source.python, "-m", "functions_framework", f"--target={name}", "--port={port}"]
         command += ["--source=main.py", f"--signature-type={kind}", f"--host={emulators.HOST}"]
-        variables = {**self.environment(), **self.extra, **self._told()}
+        variables = {**self.environment(), **self.extra, **self._told(), **self.own.get(name, {})}
         home = self.source.folder / name
         self.functions[name] = Service(command, variables, "/", self.log, home).start()
         return self.functions[name]
@@ -178,31 +186,40 @@ class LocalCloud:
             return {}
         return {"LONGSCRIBE_RECONCILER_URL": self.functions["reconciler"].url}
 
-    def add_worker(self, command: list[str] | None = None) -> Service:
-        """Start a worker: the real one, if no other command is given."""
+    def add_worker(self, command: list[str] | None = None, **variables: str) -> Service:
+        """Start a worker, ``variables`` in its environment: the real one, if no other command is given."""
         command = command or [sys.executable, str(ROOT / "gpu_service" / "main.py")]
-        worker = Service(command, {**self.environment(), **self.extra}, "/healthz", self.log).start()
+        variables = {**self.environment(), **self.extra, **self.own.get("worker", {}), **variables}
+        worker = Service(command, variables, "/healthz", self.log).start()
         self.workers.append(worker)
         return worker
 
     def make_queues(self) -> None:
         """Make topics and subscriptions; the assembler's push to its function."""
-        names = (topics.CHUNKS_HIGH, topics.CHUNKS_LOW, topics.RESULTS, topics.DEAD_CHUNKS, UPLOADS_TOPIC)
-        for name in names:
+        names = (topics.CHUNKS_HIGH, topics.CHUNKS_LOW, topics.RESULTS, topics.DEAD_CHUNKS, topics.DEAD_RESULTS)
+        for name in (*names, UPLOADS_TOPIC):
             self.publisher.create_topic(name=f"projects/{self.project}/topics/{name}")
-        dead = DeadLetterPolicy(
-            dead_letter_topic=f"projects/{self.project}/topics/{topics.DEAD_CHUNKS}",
-            max_delivery_attempts=MAX_ATTEMPTS_CLOUD,
-        )
-        self._subscribe(topics.CHUNKS_HIGH, dead_letter_policy=dead, ack_deadline_seconds=int(LEASE_SECONDS))
-        self._subscribe(topics.CHUNKS_LOW, dead_letter_policy=dead, ack_deadline_seconds=int(LEASE_SECONDS))
+        dead = self._dead_letters(topics.DEAD_CHUNKS)
+        for name in (topics.CHUNKS_HIGH, topics.CHUNKS_LOW):
+            self._subscribe(name, dead_letter_policy=dead, ack_deadline_seconds=int(self.lease))
+        self._subscribe(topics.DEAD_RESULTS)
         self._subscribe(UPLOADS_TOPIC, ack_deadline_seconds=600)
 
     def push_results(self) -> None:
         """Make the subscriptions that push to the assembler; it must answer by now."""
+        dead = self._dead_letters(topics.DEAD_RESULTS)
         for name in (topics.RESULTS, topics.DEAD_CHUNKS):
-            endpoint = f"{self.functions['assembler'].url}/projects/{self.project}/topics/{name}"
-            self._subscribe(name, push_config=PushConfig(push_endpoint=endpoint), ack_deadline_seconds=60)
+            push = PushConfig(push_endpoint=self.endpoint(name))
+            self._subscribe(name, push_config=push, dead_letter_policy=dead, ack_deadline_seconds=60)
+
+    def endpoint(self, topic: str) -> str:
+        """Return where a topic's messages are pushed to."""
+        return f"{self.functions['assembler'].url}/projects/{self.project}/topics/{topic}"
+
+    def _dead_letters(self, topic: str) -> DeadLetterPolicy:
+        return DeadLetterPolicy(
+            dead_letter_topic=f"projects/{self.project}/topics/{topic}", max_delivery_attempts=self.attempts
+        )
 
     def _subscribe(self, name: str, **options: object) -> None:
         self.subscriber.create_subscription(
@@ -227,11 +244,15 @@ def running(
     log: IO[bytes],
     extra: Mapping[str, str] | None = None,
     workers: int = 1,
+    own: Mapping[str, Mapping[str, str]] | None = None,
+    lease: float = LEASE_SECONDS,
+    attempts: int = MAX_ATTEMPTS_CLOUD,
     source: Functions | None = None,
 ) -> Iterator[LocalCloud]:
     """Run a deployment of its own on running emulators; stop all of it on leaving.
 
-    ``log`` gets what the services print, ``extra`` are variables for them. ``workers`` real ones are started.
+    ``log`` gets what the services print, ``extra`` are variables for all of them, ``own`` for one by its name.
+    ``workers`` real ones are started. ``lease`` and ``attempts`` are the chunk subscriptions'.
     """
     tag = uuid.uuid4().hex[:12]
     publisher, subscriber = pubsub.connect(hosts.pubsub)
@@ -244,6 +265,9 @@ def running(
             hosts=hosts,
             log=log,
             extra=extra or {},
+            own=own or {},
+            lease=lease,
+            attempts=attempts,
             publisher=publisher,
             subscriber=subscriber,
             source=source or Functions(),

@@ -2,7 +2,7 @@
 
 So the transcript tells whether every window was heard once, whole and in order, at no cost. Everything else is the
 real worker. ``SECONDS`` in the environment is what each window takes; a window whose digest begins with what
-``POISON`` says kills the process, as a crash in native code would.
+``POISON`` says kills the process, as a crash in native code would; ``LEASE`` is how many seconds a lease lasts.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from longscribe import wiring_cloud
 from longscribe.adapters.media.av_media import AvMedia
+from longscribe.core import limits
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.messages import WindowResult, Word
 from longscribe.observe import Log
@@ -25,13 +26,13 @@ from longscribe.stages.worker import WorkerPorts
 class Hashing:
     """The recogniser."""
 
-    model = "base"
     compute_type = "none"
     device = "cpu"
     lanes = 2
     batch = 4
 
-    def __init__(self, seconds: float, poison: str) -> None:
+    def __init__(self, seconds: float, poison: str, model: str) -> None:
+        self.model = model
         self._seconds = seconds
         self._poison = poison
 
@@ -51,9 +52,10 @@ class Hashing:
 
 
 def main() -> int:
+    limits.LEASE_SECONDS = float(os.environ.get("LEASE", limits.LEASE_SECONDS))
     read = wiring_cloud.environment(os.environ)
     there = wiring_cloud.stores(read)
-    recogniser = Hashing(float(os.environ.get("SECONDS", "0")), os.environ.get("POISON", ""))
+    recogniser = Hashing(float(os.environ.get("SECONDS", "0")), os.environ.get("POISON", ""), read.model)
     ports = WorkerPorts(there.blobs, there.queue, there.jobs, AvMedia(), recogniser, f"hash-{os.getpid()}", "test")
     return serve(Working(ports, there.clock, Log("worker", there.clock.now), 2**60), read.health_port)
 

@@ -2,16 +2,19 @@
 
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import av
 import numpy as np
 from google.cloud.firestore import Client
 from hibari import Hibari
 
+from local_cloud.bridge import finalized, send
 from local_cloud.deployment import LocalCloud
 from longscribe.adapters.gcp.firestore import FirestoreJobs
 from longscribe.core import ids
@@ -71,24 +74,43 @@ def flac(samples: Samples) -> bytes:
 class Upload:
     """An object that was uploaded, and its job."""
 
-    name: str
-    generation: int
+    stored: dict[str, object]  #: its resource, as an event has it
     job_id: str
 
 
 class Person:
-    """Uses a deployment through Google's own clients, and reads the documents."""
+    """Uses a deployment through Google's own clients, and reads the documents.
+
+    ``secrets`` are words of names, settings and texts, which no log may hold.
+    """
 
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud = cloud
         self.storage = cloud.storage()
         self.jobs = FirestoreJobs(Client(project=cloud.project), SystemClock())
+        self.secrets: set[str] = set()
 
-    def upload(self, name: str, data: bytes, **metadata: str) -> Upload:
-        blob = self.storage.bucket(self.cloud.uploads).blob(name)
+    def upload(self, name: str, data: bytes, bucket: str | None = None, **metadata: str) -> Upload:
+        bucket = bucket or self.cloud.uploads
+        blob = self.storage.bucket(bucket).blob(name)
         blob.metadata = metadata
         blob.upload_from_string(data)
-        return Upload(name, blob.generation, ids.job_id(self.cloud.uploads, name, blob.generation))
+        self._keep_secret(name, *metadata.values())
+        stored: dict[str, object] = {
+            "bucket": bucket,
+            "name": name,
+            "generation": str(blob.generation),
+            "size": str(len(data)),
+            "metadata": metadata,
+        }
+        return Upload(stored, ids.job_id(bucket, name, blob.generation))
+
+    def announce(self, upload: Upload, **changes: object) -> bool:
+        """Deliver an upload's event once more; return whether it was taken."""
+        return send(self.cloud.functions["chunker"].url, finalized({**upload.stored, **changes}))
+
+    def _keep_secret(self, *texts: str) -> None:
+        self.secrets |= {word for text in texts for word in re.findall(r"\w{8,}", text)}
 
     def job(self, upload: Upload) -> Job | None:
         try:
@@ -104,6 +126,10 @@ class Person:
         until(lambda: (job := self.job(upload)) is not None and job.state.ended, seconds)
         return self.jobs.job(upload.job_id)
 
+    def coverage(self, job: Job) -> list[dict[str, Any]]:
+        """What a transcript says of every stretch of its recording."""
+        return list(json.loads(self.transcript(job)["json"])["coverage"])
+
     def transcript(self, job: Job) -> dict[str, str]:
         """What makes two transcripts the same, whatever the deployment and the name of the upload."""
         texts = {}
@@ -116,6 +142,7 @@ class Person:
                     del document[member]
                 text = json.dumps(document)
             texts[kind] = text
+        self._keep_secret(texts.get("txt", ""))
         return texts
 
 
