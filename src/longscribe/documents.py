@@ -58,6 +58,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return self.state.ended and not (self.replayed and self.state in (JobState.COMPLETE, JobState.PARTIAL))
 
 
+class Worker(msgspec.Struct, frozen=True):
+    """A worker, as it reported last."""
+
+    name: str
+    model: str
+    device: str
+    pulled: float  #: when a queue last answered it, in seconds since 1970
+
+
 class ChunkState(StrEnum):
     """Where a chunk stands."""
 

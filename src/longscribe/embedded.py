@@ -26,7 +26,7 @@ from typing import Self
 from longscribe import __version__, wiring
 from longscribe.adapters.local import lock
 from longscribe.attended import Attended, Unwanted
-from longscribe.core import ids, topics
+from longscribe.core import topics
 from longscribe.core.settings import Settings
 from longscribe.core.transcript import Transcript
 from longscribe.documents import Job, JobState
@@ -103,7 +103,7 @@ class Embedded:
         path = checked(path)
         found = self.blobs.stat(str(path.parent), path.name)
         event = UploadEvent(found.ref, found.size, {})
-        job_id = job_of(event)
+        job_id = chunker.job_id(event)
         if afresh or not self._goes_on(job_id):
             self.forget(job_id)
         self.take(event)
@@ -213,14 +213,11 @@ class Embedded:
             return event
 
     def _cut(self, event: UploadEvent, ports: chunker.ChunkerPorts) -> None:
-        job_id = job_of(event)
         attended = Attended(ports.detector, lambda: not self._stop.is_set())
         try:
             chunker.chunk(event, dataclasses.replace(ports, detector=attended))
         except Unwanted:
             return
-        except Gone:
-            self._fail(job_id, "The recording was deleted or changed while it was being read; give it again.")
         except NoSpace:
             raise
         except Exception as error:  # one recording must not harm the others
@@ -231,7 +228,7 @@ class Embedded:
 
     def _again(self, event: UploadEvent, error: Exception) -> None:
         """Let a recording be cut once more, unless that was tried often enough."""
-        job_id = job_of(event)
+        job_id = chunker.job_id(event)
         self._tries[job_id] += 1
         if self._tries[job_id] < CUTTINGS:
             self._stop.wait(HEAL_SECONDS)
@@ -332,11 +329,6 @@ def _named(error: Exception) -> str:
 
 def _job_named(topic: str, data: bytes) -> str:
     return (decode_result(data) if topic == topics.RESULTS else decode(data, ChunkTask)).job_id
-
-
-def job_of(event: UploadEvent) -> str:
-    """Return the id of an upload's job."""
-    return ids.job_id(event.recording.bucket, event.recording.name, event.recording.generation)
 
 
 def checked(path: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from longscribe.documents import Chunk, Job, JobState, Seal
+from longscribe.documents import Chunk, Job, JobState, Seal, Worker
 from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Judged, Missing, WindowResult
 
 Samples = npt.NDArray[np.int16]
@@ -221,6 +221,14 @@ class Jobs(Protocol):
 
     def delete_job(self, job_id: str) -> None:
         """Delete a job and its chunks."""
+        ...
+
+    def report(self, worker: Worker) -> None:
+        """Record how a worker is, over what it reported before."""
+        ...
+
+    def workers(self) -> Iterator[Worker]:
+        """Yield the workers of the last day, by name."""
         ...
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -20,6 +21,8 @@ from longscribe.errors import BadInput, Gone
 from longscribe.messages import BlobRef
 from longscribe.operating.ports import Operations, Worker
 from longscribe.ports import Clock, DeadLetterPolicy, Media, Recogniser, SpeechDetector
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
 
 CHUNKS_BUCKET = "chunks"
 TRANSCRIPTS_BUCKET = "transcripts"
@@ -49,19 +52,24 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 def environment(variables: Mapping[str, str]) -> Environment:
     """Read ``variables``, which are the process's own in production. Raises `BadInput`."""
     cache = Path(variables.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    given = {
-        field.name: variables[f"LONGSCRIBE_{field.name.upper()}"]
-        for field in msgspec.structs.fields(Environment)
-        if variables.get(f"LONGSCRIBE_{field.name.upper()}")
-    }
-    try:
-        read = msgspec.convert({"models": str(cache / "longscribe"), **given}, Environment, strict=False)
-    except msgspec.ValidationError as error:
-        raise BadInput(f"The environment variables LONGSCRIBE_… cannot be read: {error}.") from None
+    read = from_variables(variables, Environment, models=str(cache / "longscribe"))
     low, high = limits.MIN_DECODE_WORKERS, limits.MAX_DECODE_WORKERS
     if not low <= read.decode_workers <= high:
         raise BadInput(f"LONGSCRIBE_DECODE_WORKERS is {read.decode_workers}; give {low} to {high}.")
     return read
+
+
+def from_variables(variables: Mapping[str, str], kind: type[Kind], **defaults: str) -> Kind:
+    """Return a struct whose field ``name`` is read from ``LONGSCRIBE_NAME``. Raises `BadInput`."""
+    given = {
+        field.name: variables[f"LONGSCRIBE_{field.name.upper()}"]
+        for field in msgspec.structs.fields(kind)
+        if variables.get(f"LONGSCRIBE_{field.name.upper()}")
+    }
+    try:
+        return msgspec.convert({**defaults, **given}, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"The environment variables LONGSCRIBE_… cannot be read: {error}.") from None
 
 
 @dataclass(frozen=True)

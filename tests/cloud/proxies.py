@@ -16,15 +16,23 @@ HOST = "127.0.0.1"
 UNBOUNDED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 
 
+def _nothing(_: bytes) -> None:
+    """Do nothing."""
+
+
 class GrpcProxy(grpc.GenericRpcHandler):
     """Passes every call on as bytes. ``target`` is ``host:port``; `address` is where it listens."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, keep: bool = True) -> None:
+        """``keep`` the answers, for tests that look into them."""
+        self._keep = keep
         self.calls: Counter[str] = Counter()  #: by the method's short name
         self.answers: dict[str, list[bytes]] = defaultdict(list)
         self._lost: dict[str, deque[grpc.StatusCode]] = defaultdict(deque)
         self._refused: dict[str, grpc.StatusCode] = {}
         self.before: dict[str, Callable[[], None]] = {}  #: by method: what to do first, once
+        self.on_request: dict[str, Callable[[bytes], None]] = {}  #: by method: what sees each request
+        self.on_answer: dict[str, Callable[[bytes], None]] = {}  #: the same for each answer
         self._channel = grpc.insecure_channel(target, UNBOUNDED)
         self._server = grpc.server(ThreadPoolExecutor(32), handlers=[self], options=UNBOUNDED)
         self.address = f"{HOST}:{self._server.add_insecure_port(f'{HOST}:0')}"
@@ -63,6 +71,11 @@ class GrpcProxy(grpc.GenericRpcHandler):
 
         return grpc.stream_stream_rpc_method_handler(handle)  # on the wire every call is a stream
 
+    def _seen(self, method: str, requests: Iterator[bytes]) -> Iterator[bytes]:
+        for request in requests:
+            self.on_request.get(method, _nothing)(request)
+            yield request
+
     def _handle(self, path: str, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         method = path.rpartition("/")[2]
         self.calls[method] += 1
@@ -74,10 +87,12 @@ class GrpcProxy(grpc.GenericRpcHandler):
         metadata = [pair for pair in context.invocation_metadata() if not pair[0].startswith(("grpc-", "user-"))]
         try:
             for answer in self._channel.stream_stream(path)(
-                requests, metadata=metadata, timeout=context.time_remaining()
+                self._seen(method, requests), metadata=metadata, timeout=context.time_remaining()
             ):
+                self.on_answer.get(method, _nothing)(answer)
                 if lost is None:
-                    self.answers[method].append(answer)
+                    if self._keep:
+                        self.answers[method].append(answer)
                     yield answer
         except grpc.RpcError as error:
             context.abort(error.code(), error.details())

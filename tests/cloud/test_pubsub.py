@@ -12,7 +12,7 @@ from longscribe.adapters.gcp import pubsub as adapter
 from longscribe.adapters.gcp.pubsub import PubSubQueue, connect
 from longscribe.adapters.local.queue import Subscription
 from longscribe.core.limits import MAX_MESSAGE_BYTES
-from longscribe.errors import BadInput, Gone, LongscribeError, Permanent, Transient
+from longscribe.errors import LongscribeError, Misconfigured, Permanent, Transient
 from tests.cloud.clients import make_topology
 from tests.cloud.proxies import GrpcProxy
 
@@ -138,7 +138,7 @@ def test_what_is_not_there_is_gone(queue: PubSubQueue) -> None:
         lambda: queue.extend("none", ["x"], 60),
         lambda: queue.seek("none", 0),
     ):
-        with pytest.raises(Gone, match="'none' is not there"):
+        with pytest.raises(Misconfigured, match="'none' is not there"):
             call()
 
 
@@ -154,8 +154,8 @@ CALLS: list[Callable[[PubSubQueue], object]] = [
 @pytest.mark.parametrize(
     ("code", "kind", "text"),
     [
-        (grpc.StatusCode.PERMISSION_DENIED, BadInput, "grant it pubsub"),
-        (grpc.StatusCode.UNAUTHENTICATED, BadInput, "log in"),
+        (grpc.StatusCode.PERMISSION_DENIED, Misconfigured, "grant it pubsub"),
+        (grpc.StatusCode.UNAUTHENTICATED, Misconfigured, "log in"),
         (grpc.StatusCode.UNAVAILABLE, Transient, "try again"),
         (grpc.StatusCode.INTERNAL, Transient, "try again"),
         (grpc.StatusCode.INVALID_ARGUMENT, Permanent, "InvalidArgument"),

@@ -11,7 +11,7 @@ from google.cloud import storage
 from local_cloud.emulators import Emulators
 from longscribe.adapters.gcp import storage as adapter
 from longscribe.adapters.gcp.storage import GcsBlobs
-from longscribe.errors import BadInput, Gone, LongscribeError, OverLimit, Permanent, Transient
+from longscribe.errors import Gone, LongscribeError, Misconfigured, OverLimit, Permanent, Transient
 from longscribe.messages import BlobRef
 from tests.cloud.proxies import HttpProxy
 
@@ -127,8 +127,8 @@ def test_a_lost_answer_is_asked_for_again(blobs: GcsBlobs, proxy: HttpProxy, buc
 @pytest.mark.parametrize(
     ("status", "kind", "text"),
     [
-        (401, BadInput, "log in"),
-        (403, BadInput, "grant it storage.objects"),
+        (401, Misconfigured, "log in"),
+        (403, Misconfigured, "grant it storage.objects"),
         (400, Permanent, "BadRequest"),
         (429, Transient, "try again"),
         (503, Transient, "try again"),
@@ -171,11 +171,11 @@ def test_a_service_that_is_not_there_is_told() -> None:
 
 def test_a_bucket_that_is_not_there_cannot_be_written(blobs: GcsBlobs) -> None:
     for write in (blobs.create, blobs.replace):
-        with pytest.raises(BadInput, match="no bucket 'none-such'"):
+        with pytest.raises(Misconfigured, match="no bucket 'none-such'"):
             write("none-such", "a.flac", b"")
     with pytest.raises(Gone):
         blobs.read(BlobRef("none-such", "a.flac", 1))
-    with pytest.raises(Gone):
+    with pytest.raises(Misconfigured):
         list(blobs.names("none-such"))
 
 

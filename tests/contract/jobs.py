@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from longscribe.core.progress import MOVES
 from longscribe.core.settings import Settings
-from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
+from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal, Worker
 from longscribe.errors import Gone, IllegalMove
 from longscribe.messages import (
     BlobRef,
@@ -533,6 +533,19 @@ class JobsContract:
             jobs.store_result(make_result(index))
         assert not jobs.any_pending("job-1")
         assert jobs.any_pending("job-2")
+
+    def test_a_workers_last_report_counts(self, jobs: Jobs, clock: Clock) -> None:
+        assert list(jobs.workers()) == []
+        now = clock.now()
+        jobs.report(Worker("w-2", "base", "cpu", now - 30))
+        jobs.report(Worker("w-1", "base", "cuda", now - 20))
+        jobs.report(Worker("w-2", "base", "cpu", now))
+        assert list(jobs.workers()) == [Worker("w-1", "base", "cuda", now - 20), Worker("w-2", "base", "cpu", now)]
+
+    def test_a_worker_not_seen_for_a_day_is_forgotten(self, jobs: Jobs, clock: Clock) -> None:
+        jobs.report(Worker("old", "base", "cpu", clock.now() - 86_500))
+        jobs.report(Worker("new", "base", "cpu", clock.now()))
+        assert [worker.name for worker in jobs.workers()] == ["new"]
 
     def test_deleting_a_job_takes_its_chunks_along(self, jobs: Jobs) -> None:
         for name in ("job-1", "job-2"):

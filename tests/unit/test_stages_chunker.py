@@ -19,6 +19,7 @@ from longscribe.messages import BlobRef, ChunkTask, Priority, Sealed, decode, de
 from longscribe.ports import Heard, Samples
 from longscribe.stages import chunker
 from longscribe.stages.chunker import Chunked
+from tests.contract.clocks import ManualClock
 from tests.standins import Bench, Faulty, LevelDetector, PcmMedia, job_id, silence, spoken, tones, words
 
 TALK = spoken(360)
@@ -227,12 +228,43 @@ def test_the_limit_on_chunks(bench: Bench, monkeypatch: pytest.MonkeyPatch, over
         assert f"more than {count - 1} chunks" in (bench.job(second).reason or "")
 
 
-def test_a_recording_that_was_replaced_meanwhile_is_gone(bench: Bench) -> None:
+def test_a_recording_that_was_replaced_meanwhile_fails_its_job(bench: Bench) -> None:
     event = bench.upload(TALK)
     bench.upload(TALK[: 60 * SAMPLE_RATE])
-    with pytest.raises(Gone):
-        chunker.chunk(event, bench.chunker())
+    assert chunker.chunk(event, bench.chunker()) is Chunked.REFUSED
+    assert bench.job(event).state is JobState.FAILED
+    assert "deleted or overwritten" in (bench.job(event).reason or "")
+
+
+class Ticking(ManualClock):
+    """A second passes whenever somebody looks."""
+
+    def now(self) -> float:
+        self.sleep(1)
+        return super().now()
+
+
+def test_when_the_time_is_up_it_stops_and_the_next_call_goes_on(bench: Bench) -> None:
+    talk = np.concatenate([TALK, TALK, TALK])
+    expected, seal = _uninterrupted(bench, talk)
+    event = bench.upload(talk)
+    clock = Ticking()
+    assert chunker.chunk(event, bench.chunker(clock=clock), until=clock.now() + 4) is Chunked.UNFINISHED
+    written = len(bench.chunks(event))
+    assert 0 < written < len(expected)
     assert bench.job(event).state is JobState.CHUNKING
+    assert bench.media.open == 0
+    assert chunker.chunk(event, bench.chunker(clock=clock), until=clock.now() + 1_000) is Chunked.SEALED
+    assert _same(plan(bench.chunks(event)), expected)
+    assert bench.job(event).seal == seal
+
+
+def test_the_first_chunk_is_announced_once_it_is_queued(bench: Bench) -> None:
+    waiting: list[int] = []
+    event = bench.upload(TALK)
+    ports = bench.chunker(started=lambda: waiting.append(bench.queue.backlog(topics.CHUNKS_HIGH)))
+    chunker.chunk(event, ports)
+    assert waiting == [1]
 
 
 def _uninterrupted(bench: Bench, talk: Samples) -> tuple[list[Chunk], object]:
@@ -412,7 +444,6 @@ def test_a_job_that_ended_meanwhile_stays_as_it_is_whatever_fails_then(bench: Be
         if how == "damage":
             raise BadInput("It is no audio.")
         (bench.home / event.recording.name).unlink()
-        raise Gone("It is not there.")
 
     assert chunker.chunk(event, bench.chunker(media=Ending(end))) is Chunked.STOPPED
     job = bench.job(event)

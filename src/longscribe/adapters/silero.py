@@ -79,7 +79,13 @@ class Silero:
 
 
 def locate() -> Path:
-    """Return where faster-whisper's wheel keeps the model, without importing it. Raises `BadInput`."""
+    """Return where the model is: beside this module, as in a function's bundle, or in faster-whisper's wheel.
+
+    That package is not imported. Raises `BadInput`.
+    """
+    beside = Path(__file__).with_name(MODEL)
+    if beside.is_file():
+        return beside
     found = find_spec("faster_whisper")
     if found is None or found.origin is None:
         raise BadInput("Silero's model comes with faster-whisper, which is missing; install longscribe[whisper].")

@@ -1,7 +1,7 @@
 """Upload → chunks: decode, find speech, cut in silence, and queue each chunk while cutting goes on."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Executor, Future, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -39,22 +39,25 @@ class ChunkerPorts:
     executor: Executor  #: runs up to `DEPTH` writes side by side, and the listening
     chunks_bucket: str
     defaults: Settings
+    started: Callable[[], None] | None = None  #: called once the first chunk is queued
 
 
 class Chunked(StrEnum):
-    """What became of an upload event; every one of them is acknowledged."""
+    """What became of an upload event; each but the last is acknowledged."""
 
     SEALED = "sealed"
     KNOWN = "known"  #: the job was sealed or had ended before: a repeated event
     REFUSED = "refused"  #: the job failed, with the reason in its document
     STOPPED = "stopped"  #: the job was cancelled or deleted meanwhile, and nothing of it is left here
+    UNFINISHED = "unfinished"  #: the time was up: the same call goes on where this one stopped
 
 
-def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
+def chunk(event: UploadEvent, ports: ChunkerPorts, until: float | None = None) -> Chunked:
     """Cut one recording into chunks and queue them; go on after the last chunk if an earlier try died.
 
-    Bad input fails the job with its one sentence. `Transient` and `Gone` errors pass through: the event is to be
-    delivered again. A job that is cancelled or deleted meanwhile is cut no further than the stretch in hand. When
+    Bad input, a recording that is gone among it, fails the job with its one sentence. `Transient` errors pass
+    through: the event is to be delivered again. A job that is cancelled or deleted meanwhile is cut no further than
+    the stretch in hand. At the time ``until`` (seconds since 1970) it stops, a decoded stretch late at most. When
     this returns, nothing is left running or unconfirmed.
     """
     job = open_job(event, ports.defaults, ports.jobs, ports.clock)
@@ -64,25 +67,30 @@ def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
     seal, reason = None, None
     try:
         with writer:
-            seal = _cut(event, job, writer, ports)
+            seal = _cut(event, job, writer, ports, until)
     except BadInput as error:
         reason = str(error)
-    except Gone:
-        if _state(job.job_id, ports.jobs) is JobState.CHUNKING:
-            raise
     state = _state(job.job_id, ports.jobs)
     if state in (None, JobState.CANCELLED):
         _clear(job.job_id, ports)
         return Chunked.STOPPED
     if state is not JobState.CHUNKING:  # another chunker was faster
         return Chunked.KNOWN
-    if seal is None:
+    if reason is not None:
         ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, reason=reason)
         return Chunked.REFUSED
+    if seal is None:
+        return Chunked.UNFINISHED
     ports.jobs.seal(job.job_id, seal)
     # The last result may have come before the seal; this makes the assembler look.
     ports.queue.publish(topics.RESULTS, encode(Sealed(job.job_id)), job.job_id)
     return Chunked.SEALED
+
+
+def job_id(event: UploadEvent) -> str:
+    """Return the id of the job that an upload begins."""
+    recording = event.recording
+    return ids.job_id(recording.bucket, recording.name, recording.generation)
 
 
 def _state(job_id: str, jobs: Jobs) -> JobState | None:
@@ -123,7 +131,7 @@ def open_job(event: UploadEvent, defaults: Settings, jobs: Jobs, clock: Clock, r
         state, reason = JobState.FAILED, str(error)
     return jobs.create_job(
         Job(
-            job_id=ids.job_id(recording.bucket, recording.name, recording.generation),
+            job_id=job_id(event),
             recording=recording,
             size=event.size,
             settings=settings,
@@ -181,6 +189,8 @@ class _Writer:
             Chunk(task=task, silences=planned.silences, missing=planned.missing, judged=planned.judged)
         )
         ports.queue.publish(topics.topic(task.priority), encode(task), job.job_id)
+        if planned.index == 0 and ports.started is not None:
+            ports.started()
 
 
 def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
@@ -197,12 +207,14 @@ def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
     return len(written), written[-1].task.end if written else 0
 
 
-def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> Seal | None:
-    """Cut the recording to its end, or until the job is wanted no more: then None."""
-    recording = event.recording
+def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts, until: float | None) -> Seal | None:
+    """Cut the recording to its end, or until the time is up or the job is wanted no more: then None."""
 
     def read(start: int, end: int) -> bytes:
-        return ports.blobs.read(recording, start, end)
+        try:
+            return ports.blobs.read(event.recording, start, end)
+        except Gone:
+            raise BadInput("The recording was deleted or overwritten before it was cut; upload it again.") from None
 
     index, start = _resume(job, ports)
     planner = Planner(job.settings.chunk_seconds, index, start)
@@ -222,6 +234,8 @@ def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> 
                 _put(planned, held, writer)
                 count = planned.index + 1
             held.drop_before(planner.needed)
+            if until is not None and ports.clock.now() >= until:
+                return None
     rest, silences, missing, judged = planner.finish(end)
     for planned in rest:
         _put(planned, held, writer)

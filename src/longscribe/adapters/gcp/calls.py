@@ -9,7 +9,7 @@ from google.api_core.retry import Retry, if_exception_type
 from google.auth import exceptions as auth
 from google.cloud.storage.exceptions import DataCorruption
 
-from longscribe.errors import BadInput, Busy, Gone, LongscribeError, Permanent, Transient
+from longscribe.errors import Busy, LongscribeError, Misconfigured, Permanent, Transient
 
 TRIES_SECONDS = 60.0
 """How long a call is tried again: well below the 540 s after which a function is stopped."""
@@ -29,6 +29,8 @@ RETRY = Retry(
 )
 """For calls over gRPC that may be made twice."""
 
+_LOG_IN = "log in with `gcloud auth application-default login`"
+
 _LATER = (
     api.RetryError,
     api.ServerError,
@@ -45,7 +47,7 @@ _LATER = (
 def told(what: str, right: str) -> Iterator[None]:
     """Turn Google's errors into ours; ``what`` is the resource, ``right`` the permission it takes.
 
-    Raises `Gone` for what is not there, `BadInput` where the identity may not, `Busy` where another change is under
+    Raises `Misconfigured` for what is not there or where the identity may not, `Busy` where another change is under
     way, `Transient` for failures that were tried again in vain, `Permanent` for the rest.
     """
     try:
@@ -57,13 +59,15 @@ def told(what: str, right: str) -> Iterator[None]:
 def _translated(error: Exception, what: str, right: str) -> LongscribeError:
     kind = type(error).__name__
     if isinstance(error, api.NotFound):
-        return Gone(f"{what} is not there; check its name and project, or apply the deployment again.")
+        return Misconfigured(f"{what} is not there; check its name and project, or apply the deployment again.")
     if isinstance(error, api.Forbidden):
-        return BadInput(f"{what} may not be used by this identity; grant it {right}.")
+        return Misconfigured(f"{what} may not be used by this identity; grant it {right}.")
     if isinstance(error, api.Unauthorized | auth.DefaultCredentialsError):
-        return BadInput(f"{what} needs credentials; log in with `gcloud auth application-default login`.")
+        return Misconfigured(f"{what} needs credentials; log in with `gcloud auth application-default login`.")
     if isinstance(error, auth.RefreshError) and not error.retryable:
-        return BadInput(f"{what} refused the credentials; log in with `gcloud auth application-default login`.")
+        return Misconfigured(
+            f"{what} refused the credentials; log in with `gcloud auth application-default login`."
+        )
     if isinstance(error, api.Conflict):  # Aborted is one
         return Busy(f"{what} is being changed by another; try again.")
     if isinstance(error, _LATER) or getattr(error, "retryable", False):

@@ -57,7 +57,7 @@ class PubSubQueue:
     Unlike the embedded queue, Pub/Sub may honour a late acknowledgement, may deliver a message twice, and counts
     attempts only on a subscription with a dead-letter policy, and only roughly.
 
-    Raises `Gone` for a topic or subscription that is not there, `BadInput` where the service account may not, and
+    Raises `Misconfigured` for a topic or subscription that is not there or may not be used, and
     `Transient` when a call failed for a minute.
     """
 

@@ -29,8 +29,8 @@ variable is 32 KiB; an event with all that GCS allows for a name and for metadat
 class CloudRunPool:
     """`GpuPool` on a Cloud Run worker pool, scaled by its manual instance count.
 
-    ``name`` is ``projects/P/locations/L/workerPools/W``. Raises `Gone` for a pool that is not there, `BadInput`
-    where the service account may not, `Busy` while another change is under way, `Transient`.
+    ``name`` is ``projects/P/locations/L/workerPools/W``. Raises `Misconfigured` for a pool that is not
+    there or may not be used, `Busy` while another change is under way, `Transient`.
     """
 
     def __init__(self, client: WorkerPoolsClient, name: str) -> None:

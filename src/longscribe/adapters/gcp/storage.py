@@ -9,7 +9,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from longscribe.adapters.gcp.calls import TRIES_SECONDS, told
 from longscribe.core.limits import MAX_NAME_BYTES
-from longscribe.errors import BadInput, Gone, OverLimit, Transient
+from longscribe.errors import Gone, Misconfigured, OverLimit, Transient
 from longscribe.messages import BlobRef
 from longscribe.ports import BlobInfo
 
@@ -28,9 +28,9 @@ class GcsBlobs:
     compressed. Uploads carry their checksum. Where a bucket keeps older versions, an overwritten generation can
     still be read.
 
-    Raises `Gone` for a bucket, object or generation that is not there, `BadInput` where the service account may
-    not, or a bucket to be written is not there, `OverLimit` for a name over `MAX_NAME_BYTES`, and `Transient` when
-    a call failed for a minute.
+    Raises `Gone` for an object or generation that is not there, `Misconfigured` where the service account may not,
+    or a bucket to be listed or written is not there, `OverLimit` for a name over `MAX_NAME_BYTES`, and `Transient`
+    when a call failed for a minute.
     """
 
     def __init__(self, client: Client) -> None:
@@ -113,7 +113,7 @@ def _writing(bucket: str) -> Iterator[None]:
         try:
             yield
         except NotFound:
-            raise BadInput(f"There is no {_shown(bucket)} to write to; apply the deployment again.") from None
+            raise Misconfigured(f"There is no {_shown(bucket)} to write to; apply the deployment again.") from None
 
 
 def _checked(name: str) -> None:

@@ -11,13 +11,16 @@ from msgspec.structs import replace
 
 from longscribe.adapters.local.database import Database
 from longscribe.core import progress
-from longscribe.documents import Chunk, Job, JobState, Seal
+from longscribe.documents import Chunk, Job, JobState, Seal, Worker
 from longscribe.errors import Gone, Permanent
 from longscribe.messages import ChunkResult, ChunkTask
 from longscribe.ports import Clock
 
 PAGE = 100
 """Chunks read at a time, so that a long job is never held in memory whole."""
+
+WORKER_SECONDS = 86_400.0
+"""How long a worker that is gone is remembered."""
 
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -38,12 +41,17 @@ CREATE TABLE chunks (
     document BLOB NOT NULL,
     PRIMARY KEY (job_id, number)
 );
+CREATE TABLE workers (
+    name TEXT PRIMARY KEY,
+    pulled REAL NOT NULL,
+    document BLOB NOT NULL
+);
 CREATE INDEX pending ON chunks (job_id, number, state) WHERE state = 'pending';
 CREATE INDEX queued ON chunks (job_id, queued);
 CREATE INDEX changed ON chunks (job_id, updated)
 """
 
-Document = TypeVar("Document", Job, Chunk)
+Document = TypeVar("Document", Job, Chunk, Worker)
 
 
 class SqliteJobs:
@@ -210,6 +218,24 @@ class SqliteJobs:
             connection.execute("DELETE FROM chunks WHERE job_id = ?", (job_id,))
             connection.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,))
 
+    def report(self, worker: Worker) -> None:
+        """Record how a worker is, over what it reported before."""
+        with self._database.write() as connection:
+            connection.execute("DELETE FROM workers WHERE pulled < ?", (self._clock.now() - WORKER_SECONDS,))
+            connection.execute(
+                "INSERT OR REPLACE INTO workers VALUES (?, ?, ?)", (worker.name, worker.pulled, _encode(worker))
+            )
+
+    def workers(self) -> Iterator[Worker]:
+        """Yield the workers of the last day, by name."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT document FROM workers WHERE pulled >= ? ORDER BY name",
+                (self._clock.now() - WORKER_SECONDS,),
+            ).fetchall()
+        for (document,) in rows:
+            yield _decode(document, Worker)
+
     def _put_job(self, connection: sqlite3.Connection, job: Job) -> Job:
         new = replace(job, updated=self._clock.now())
         connection.execute(
@@ -278,7 +304,7 @@ def _changed(cursor: sqlite3.Cursor) -> bool:
     return cursor.rowcount > 0
 
 
-def _encode(document: Job | Chunk) -> bytes:
+def _encode(document: Job | Chunk | Worker) -> bytes:
     try:
         return msgspec.json.encode(document)
     except UnicodeEncodeError:

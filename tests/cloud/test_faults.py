@@ -1,0 +1,216 @@
+"""Whatever comes twice, out of order, or dies on the way: one transcript, the same as when nothing goes wrong.
+
+Each test fails if its fault did not happen.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+import requests
+from google.pubsub_v1 import PushConfig
+
+from local_cloud.deployment import LocalCloud, Service
+from longscribe.core import topics
+from longscribe.core.limits import SAMPLE_RATE
+from longscribe.documents import ChunkState, JobState
+from tests.cloud.conftest import ATTEMPTS, HASHING, Quiet, Watched
+from tests.cloud.people import Person, Upload, until
+from tests.cloud.proxies import HttpServer
+
+SLOW = "0.3"
+"""Seconds a window: long enough to die in the middle of a batch."""
+
+
+def uploaded(person: Person, quiet: Quiet) -> Upload:
+    return person.upload("canaryname.flac", quiet.data, **quiet.metadata)
+
+
+def same(person: Person, upload: Upload, quiet: Quiet, seconds: float = 60.0) -> bool:
+    job = person.ended(upload, seconds)
+    assert job.state is JobState.COMPLETE
+    return person.transcript(job) == quiet.transcript
+
+
+class Killing:
+    """Kills a service at the ``number``-th of the calls it is hung on, and starts it again."""
+
+    def __init__(self, service: Service, number: int) -> None:
+        self._service = service
+        self._left = number
+        self._lock = threading.Lock()
+        self.fired = threading.Event()
+
+    def __call__(self, _: bytes) -> None:
+        with self._lock:
+            self._left -= 1
+            if self._left != 0:
+                return
+            self._service.kill()
+        self._service.start()
+        self.fired.set()
+
+
+@contextmanager
+def supervised(service: Service) -> Iterator[list[int]]:
+    """Start a service again whenever it dies, as the platform does; yields one entry for each time."""
+    starts: list[int] = []
+    stopping = threading.Event()
+
+    def watch() -> None:
+        while not stopping.wait(0.1):
+            if not service.alive:
+                starts.append(service.start().pid)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield starts
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def test_one_event_thrice_at_once_is_one_job(
+    local: LocalCloud, person: Person, watched: dict[str, Watched], quiet: Quiet
+) -> None:
+    local.add_worker(HASHING)
+    upload = uploaded(person, quiet)
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(lambda _: person.announce(upload), range(2)))
+    published = watched["chunker"].pubsub.calls["Publish"]
+    assert same(person, upload, quiet)
+    assert published > len(quiet.chunks) + 3, "they worked side by side"
+    assert person.announce(upload), "and once more when all is done"
+    assert person.transcript(person.ended(upload)) == quiet.transcript
+
+
+@contextmanager
+def pushed_through(local: LocalCloud, topic: str, server: HttpServer) -> Iterator[None]:
+    """Have a topic's messages pushed to ``server`` instead of the assembler."""
+    subscription = local.subscriber.subscription_path(local.project, topic)
+
+    def push_to(endpoint: str) -> None:
+        local.subscriber.modify_push_config(
+            subscription=subscription, push_config=PushConfig(push_endpoint=endpoint)
+        )
+
+    with server:
+        push_to(f"{server.url}/projects/{local.project}/topics/{topic}")
+        try:
+            yield
+        finally:
+            push_to(local.endpoint(topic))
+
+
+def test_results_delivered_twice_and_shuffled(local: LocalCloud, person: Person, quiet: Quiet) -> None:
+    order: list[int] = []
+    waiting: list[tuple[int, bytes]] = []
+    lock = threading.Lock()
+    shuffled = random.Random(4)
+
+    def deliver(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Acknowledge, and hold the message back; every fifth time deliver all held, twice, in any order."""
+        with lock:
+            waiting.append((len(order) + len(waiting), body))
+            batch = [*waiting, *waiting] if len(waiting) == 5 else []
+            if batch:
+                waiting.clear()
+        push(batch, headers)
+        return 204, {}, b""
+
+    def push(batch: list[tuple[int, bytes]], headers: dict[str, str]) -> None:
+        shuffled.shuffle(batch)
+        for number, body in batch:
+            order.append(number)
+            url = local.endpoint(topics.RESULTS)
+            headers = {"Content-Type": "application/json"}
+            requests.post(url, body, headers=headers, timeout=60).raise_for_status()
+
+    with pushed_through(local, topics.RESULTS, HttpServer(deliver)):
+        local.add_worker(HASHING)
+        upload = uploaded(person, quiet)
+        until(lambda: len(waiting) + len(set(order)) > len(quiet.chunks), 60)  # and the seal
+        with lock:
+            push([*waiting, *waiting], {})
+            waiting.clear()
+        assert same(person, upload, quiet)
+    assert order != sorted(order)
+    assert all(order.count(number) >= 2 for number in order)
+
+
+@pytest.mark.expiring
+def test_a_worker_killed_in_the_middle_of_a_batch(local: LocalCloud, person: Person, quiet: Quiet) -> None:
+    worker = local.add_worker(HASHING, SECONDS=SLOW)
+    upload = uploaded(person, quiet)
+    until(lambda: any(chunk.state is ChunkState.DONE for chunk in person.chunks(upload)))
+    worker.kill()
+    left = [chunk.task.index for chunk in person.chunks(upload) if chunk.state is ChunkState.PENDING]
+    assert left, "it was not done yet"
+    worker.start()
+    assert same(person, upload, quiet, 90)
+    attempts = {
+        chunk.task.index: chunk.result.provenance.attempt for chunk in person.chunks(upload) if chunk.result
+    }
+    assert any(attempts[index] > 1 for index in left), "it held chunks"
+
+
+@pytest.mark.parametrize("method", ["Commit", "Publish"])
+def test_a_chunker_killed_half_way(
+    local: LocalCloud, person: Person, watched: dict[str, Watched], quiet: Quiet, method: str
+) -> None:
+    killing = Killing(local.functions["chunker"], len(quiet.chunks) // 2)
+    proxy = watched["chunker"].firestore if method == "Commit" else watched["chunker"].pubsub
+    proxy.on_answer[method] = killing
+    local.add_worker(HASHING)
+    upload = uploaded(person, quiet)
+    assert same(person, upload, quiet)
+    assert killing.fired.is_set()
+
+
+def commits(quiet: Quiet) -> dict[str, Callable[[], int]]:
+    """The assembler's writes of a job, by what they are."""
+    return {
+        "a result": lambda: 3,
+        "the last result": lambda: len(quiet.chunks),
+        "the transcript's names": lambda: len(quiet.chunks) + 2,
+    }
+
+
+@pytest.mark.parametrize("write", ["a result", "the last result", "the transcript's names"])
+def test_an_assembler_killed_between_its_write_and_its_acknowledgement(
+    local: LocalCloud, person: Person, watched: dict[str, Watched], quiet: Quiet, write: str
+) -> None:
+    killing = Killing(local.functions["assembler"], commits(quiet)[write]())
+    watched["assembler"].firestore.on_answer["Commit"] = killing
+    local.add_worker(HASHING)
+    upload = uploaded(person, quiet)
+    assert same(person, upload, quiet)
+    assert killing.fired.is_set()
+
+
+@pytest.mark.expiring
+def test_a_poison_chunk_harms_only_itself(local: LocalCloud, person: Person, quiet: Quiet) -> None:
+    poisoned = quiet.chunks[3]
+    assert poisoned.result is not None
+    digest = poisoned.result.windows[0].text.strip()
+    worker = local.add_worker(HASHING, POISON=digest)
+    with supervised(worker) as starts:
+        upload = uploaded(person, quiet)
+        job = person.ended(upload, 180)
+    assert job.state is JobState.PARTIAL
+    assert len(starts) >= ATTEMPTS
+    chunks = person.chunks(upload)
+    assert [chunk.task.index for chunk in chunks if chunk.state is not ChunkState.DONE] == [3]
+    assert {chunk.result.provenance.attempt for chunk in chunks if chunk.result} <= set(range(1, ATTEMPTS))
+    (window,) = poisoned.task.windows
+    missing = [one for one in person.coverage(job) if one["kind"] == "missing"]
+    assert [(one["start"], one["end"]) for one in missing] == [
+        (round(window.start / SAMPLE_RATE, 3), round(window.end / SAMPLE_RATE, 3))
+    ]
+    lost = {word for word in quiet.transcript["txt"].split() if word not in person.transcript(job)["txt"].split()}
+    assert digest in lost
+    assert len(lost) == 1
