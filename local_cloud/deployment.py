@@ -25,9 +25,11 @@ from google.pubsub_v1 import DeadLetterPolicy, PublisherClient, PushConfig, Subs
 
 from local_cloud import emulators
 from local_cloud.bridge import Bridge
+from local_cloud.cloud_run import JOB, CloudRun
 from longscribe.adapters.gcp import pubsub
 from longscribe.core import topics
 from longscribe.core.limits import LEASE_SECONDS, MAX_ATTEMPTS_CLOUD
+from longscribe.wiring_cloud import RUN_EMULATOR
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS = 60.0
@@ -149,8 +151,10 @@ class LocalCloud:
     publisher: PublisherClient
     subscriber: SubscriberClient
     source: Functions
+    cloud_run: str = ""  #: host:port
     functions: dict[str, Service] = field(default_factory=dict)
     workers: list[Service] = field(default_factory=list)
+    jobs: list[Service] = field(default_factory=list)  #: executions of the chunker's job
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which longscribe, and Google's own clients, find all this."""
@@ -182,9 +186,10 @@ class LocalCloud:
         return self.functions[name]
 
     def _told(self) -> dict[str, str]:
-        if "reconciler" not in self.functions:
-            return {}
-        return {"LONGSCRIBE_RECONCILER_URL": self.functions["reconciler"].url}
+        told = {RUN_EMULATOR: self.cloud_run, "LONGSCRIBE_CHUNKER_JOB": JOB}
+        if "reconciler" in self.functions:
+            told["LONGSCRIBE_RECONCILER_URL"] = self.functions["reconciler"].url
+        return told
 
     def add_worker(self, command: list[str] | None = None, **variables: str) -> Service:
         """Start a worker, ``variables`` in its environment: the real one, if no other command is given."""
@@ -193,6 +198,19 @@ class LocalCloud:
         worker = Service(command, variables, "/healthz", self.log).start()
         self.workers.append(worker)
         return worker
+
+    def run_job(self, variables: Mapping[str, str]) -> None:
+        """Start the chunker's job, as Cloud Run does."""
+        given = {**self.environment(), **self.extra, **self._told(), **self.own.get("job", {}), **variables}
+        command = [self.source.python, "job.py"]
+        self.jobs.append(Service(command, given, "", self.log, self.source.folder / "chunker").start())
+
+    def resize(self, instances: int) -> None:
+        """Start or stop workers, as Cloud Run does with a pool's instances."""
+        while len(self.workers) < instances:
+            self.add_worker()
+        while len(self.workers) > instances:
+            self.workers.pop().stop()
 
     def make_queues(self) -> None:
         """Make topics and subscriptions; the assembler's push to its function."""
@@ -277,6 +295,8 @@ def running(
         cloud.hosts = replace(hosts, storage=stack.enter_context(emulators.storage(told)))
         cloud.make_buckets()
         stack.callback(_stop_all, cloud)
+        runs = CloudRun(resized=cloud.resize, ran=cloud.run_job)
+        cloud.cloud_run = stack.enter_context(runs.serving())
         cloud.add_function("reconciler", "http")
         for name in ("assembler", "chunker"):
             cloud.add_function(name, "cloudevent")
@@ -294,7 +314,7 @@ def running(
 
 
 def _stop_all(cloud: LocalCloud) -> None:
-    for service in (*cloud.workers, *cloud.functions.values()):
+    for service in (*cloud.workers, *cloud.jobs, *cloud.functions.values()):
         service.kill()
 
 

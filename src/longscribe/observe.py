@@ -24,7 +24,7 @@ class Severity(StrEnum):
 class Fields(TypedDict, total=False):
     """What may be logged; None is left out."""
 
-    job: str  #: its id
+    job: str | None  #: its id
     chunk: int | None
     run: int | None
     attempt: int
@@ -32,12 +32,16 @@ class Fields(TypedDict, total=False):
     outcome: str  #: what became of a message
     count: int
     seconds: float
-    instances: int
+    waiting: int  #: chunks
+    instances: int | None
     model: str
     device: str
     worker: str
     error: str  #: the kind of an error
     where: str  #: module and line that raised it
+
+
+_NAMES = tuple(Fields.__annotations__)
 
 
 class Log:

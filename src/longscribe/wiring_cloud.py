@@ -6,41 +6,51 @@ With the variables of Google's emulators (``STORAGE_EMULATOR_HOST``, ``PUBSUB_EM
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import google.auth
+import grpc
 import msgspec
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import firestore, storage
 from google.cloud.run_v2 import JobsClient, WorkerPoolsClient
+from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
+from google.cloud.run_v2.services.worker_pools.transports import WorkerPoolsGrpcTransport
 
 from longscribe import __version__, wiring
 from longscribe.adapters.gcp import pubsub, run
 from longscribe.adapters.gcp.firestore import FirestoreJobs
+from longscribe.adapters.gcp.monitoring import Monitoring
 from longscribe.adapters.gcp.storage import GcsBlobs
 from longscribe.adapters.media.av_media import AvMedia
 from longscribe.adapters.speech import WebRtcDetector
+from longscribe.core import topics
+from longscribe.core.scaling import Fleet
 from longscribe.core.settings import Settings
 from longscribe.errors import BadInput
 from longscribe.observe import Log
 from longscribe.ports import Blobs, Clock, GpuPool, Jobs, Queue
 from longscribe.services.assembling import Assembling
 from longscribe.services.chunking import Chunking, Waker
-from longscribe.services.reconciling import Reconciling
+from longscribe.services.reconciling import Reconciling, Unscaled
 from longscribe.services.working import Working
 from longscribe.stages import chunker
 from longscribe.stages.assembler import AssemblerPorts
 from longscribe.stages.chunker import ChunkerPorts
+from longscribe.stages.reconciler import ReconcilerPorts
 from longscribe.stages.worker import WorkerPorts
 
 DECODE_WORKERS = 2
 """Processes that decode one recording in a function of two processors."""
 
 MEGABYTE = 2**20
+
+RUN_EMULATOR = "CLOUD_RUN_EMULATOR_HOST"
+"""Names a server that speaks Cloud Run's protocol, ``host:port``: the local cloud's, as Google has no emulator."""
 
 
 class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +125,7 @@ def chunking(variables: Mapping[str, str] = os.environ) -> Chunking:
         defaults=Settings(model=read.model, compute_type=read.compute_type),
         started=Waker(read.reconciler_url, log) if read.reconciler_url else None,
     )
-    job = run.ChunkerJob(JobsClient(), read.chunker_job) if read.chunker_job else None
-    return Chunking(ports, read.uploads_bucket, job, log)
+    return Chunking(ports, read.uploads_bucket, _chunker_job(read, variables), log)
 
 
 def assembling(variables: Mapping[str, str] = os.environ) -> Assembling:
@@ -131,17 +140,56 @@ def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
     """Return the reconciler's service."""
     read = environment(variables)
     there = stores(read, variables)
-    ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket)
-    return Reconciling(ports, Log("reconciler", there.clock.now))
+    ports = ReconcilerPorts(
+        assembler=AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket),
+        pool=_gpu_pool(read, variables),
+        fleet=Fleet(read.max_instances),
+    )
+    return Reconciling(
+        ports=ports,
+        clock=there.clock,
+        chunker=_chunker_job(read, variables),
+        waiting=_waiting(read, there.clock, variables),
+        log=Log("reconciler", there.clock.now),
+    )
 
 
-def gpu_pool(read: CloudEnvironment) -> GpuPool | None:
-    """Return what the reconciler scales, if it is to scale anything."""
+def _gpu_pool(read: CloudEnvironment, variables: Mapping[str, str]) -> GpuPool:
+    """Return what the reconciler scales."""
     if read.gke_endpoint:
-        credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
-        session = AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
-        return run.GkePool(session, read.gke_endpoint, read.gke_namespace, read.gke_deployment)
-    return run.CloudRunPool(WorkerPoolsClient(), read.gpu_pool) if read.gpu_pool else None
+        return run.GkePool(_session(), read.gke_endpoint, read.gke_namespace, read.gke_deployment)
+    if not read.gpu_pool:
+        return Unscaled()
+    emulator = variables.get(RUN_EMULATOR)
+    if emulator:
+        channel = grpc.insecure_channel(emulator)
+        return run.CloudRunPool(
+            WorkerPoolsClient(transport=WorkerPoolsGrpcTransport(channel=channel)), read.gpu_pool
+        )
+    return run.CloudRunPool(WorkerPoolsClient(), read.gpu_pool)
+
+
+def _chunker_job(read: CloudEnvironment, variables: Mapping[str, str]) -> run.ChunkerJob | None:
+    if not read.chunker_job:
+        return None
+    emulator = variables.get(RUN_EMULATOR)
+    if emulator:
+        transport = JobsGrpcTransport(channel=grpc.insecure_channel(emulator))
+        return run.ChunkerJob(JobsClient(transport=transport), read.chunker_job)
+    return run.ChunkerJob(JobsClient(), read.chunker_job)
+
+
+def _waiting(read: CloudEnvironment, clock: Clock, variables: Mapping[str, str]) -> Callable[[], int]:
+    """Return what counts the messages that wait for workers; Cloud Monitoring, which has no emulator."""
+    if variables.get("PUBSUB_EMULATOR_HOST"):
+        return lambda: 0
+    monitoring = Monitoring(_session(), read.project, clock)
+    return lambda: monitoring.waiting((topics.CHUNKS_HIGH, topics.CHUNKS_LOW))
+
+
+def _session() -> AuthorizedSession:
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
 
 
 def working(variables: Mapping[str, str] = os.environ) -> Working:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from local_cloud.emulators import Emulators
 from longscribe.adapters.gcp import firestore as adapter
 from longscribe.adapters.gcp.firestore import FirestoreJobs
-from longscribe.documents import ChunkState, JobState
+from longscribe.documents import ChunkState, JobState, Worker
 from longscribe.errors import (
     Busy,
     Gone,
@@ -61,7 +61,7 @@ def documents_read(proxy: GrpcProxy) -> int:
     return sum(bool(document.name) for document in found)
 
 
-READ, WRITE, QUERY = "BatchGetDocuments", "Commit", "RunQuery"
+READ, WRITE, QUERY, COUNT = "BatchGetDocuments", "Commit", "RunQuery", "RunAggregationQuery"
 CHUNKING, TRANSCRIBING = JobState.CHUNKING, JobState.TRANSCRIBING
 
 
@@ -85,6 +85,16 @@ CHUNKING, TRANSCRIBING = JobState.CHUNKING, JobState.TRANSCRIBING
         (lambda jobs: jobs.give_up("job-1", 0, 1, "no"), {READ: 1, WRITE: 1}, 1),
         (lambda jobs: jobs.requeue(make_task(0, run=2)), {READ: 1, WRITE: 1}, 1),
         (lambda jobs: jobs.any_pending("job-1"), {QUERY: 1}, 1),
+        (lambda jobs: list(jobs.unfinished()), {QUERY: 1}, 1),
+        (lambda jobs: jobs.last_moved(), {QUERY: 1}, 1),
+        (lambda jobs: jobs.amend(make_job(), replayed=True), {READ: 1, WRITE: 1}, 1),
+        (lambda jobs: jobs.resend(make_chunk(0)), {READ: 1, WRITE: 1}, 1),
+        (lambda jobs: jobs.count_pending("job-1"), {COUNT: 1}, 0),
+        (lambda jobs: list(jobs.pending("job-1")), {QUERY: 1}, 3),
+        (lambda jobs: jobs.last_queued("job-1"), {QUERY: 1}, 1),
+        (lambda jobs: jobs.last_changed("job-1"), {QUERY: 1}, 1),
+        (lambda jobs: jobs.report(Worker("w", "base", "cpu", 1.0)), {WRITE: 1}, 0),
+        (lambda jobs: list(jobs.workers()), {QUERY: 1}, 0),
         (lambda jobs: jobs.delete_job("job-1"), {QUERY: 1, WRITE: 2}, 3),
     ],
 )
@@ -257,6 +267,6 @@ def test_what_is_searched_lies_beside_the_document(jobs: FirestoreJobs, client: 
     jobs.create_chunk(make_chunk())
     job = client.document("jobs/job-1").get().to_dict()
     chunk = client.document("jobs/job-1/chunks/000000").get().to_dict()
-    assert sorted(job) == ["created", "document", "expires", "state", "write"]
-    assert sorted(chunk) == ["document", "expires", "state", "write"]
+    assert sorted(job) == ["at_rest", "created", "document", "expires", "state", "updated", "write"]
+    assert sorted(chunk) == ["document", "expires", "queued", "state", "updated", "write"]
     assert (job["created"], job["state"], chunk["state"]) == (12.5, "chunking", "pending")

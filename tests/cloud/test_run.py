@@ -1,8 +1,7 @@
 """Cloud Run and GKE, which have no emulators: the real clients against servers that speak their protocols."""
 
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -11,8 +10,8 @@ from google.auth.transport.requests import AuthorizedSession
 from google.cloud import run_v2
 from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
 from google.cloud.run_v2.services.worker_pools.transports import WorkerPoolsGrpcTransport
-from google.longrunning.operations_pb2 import Operation
 
+from local_cloud.cloud_run import JOB, POOL, CloudRun
 from longscribe.adapters.gcp import run as adapter
 from longscribe.adapters.gcp.run import EVENT_VARIABLE, ChunkerJob, CloudRunPool, GkePool
 from longscribe.errors import Busy, LongscribeError, Misconfigured, Permanent, Transient
@@ -20,73 +19,21 @@ from longscribe.messages import BlobRef, UploadEvent, decode
 from longscribe.ports import GpuPool
 from tests.cloud.proxies import HttpServer
 
-PLACE = "projects/p/locations/europe-west4"
-POOL, JOB = f"{PLACE}/workerPools/longscribe", f"{PLACE}/jobs/longscribe-chunker"
 EVENT = UploadEvent(BlobRef("uploads", "a\n'ü\".mp3", 2**62), 5, {"language": "de", "vocabulary": "Œuvre"})
 
 
-class CloudRun:
-    """Cloud Run as far as its API says: one worker pool, and executions of one job."""
+class Refusing(CloudRun):
+    """Cloud Run, refusing calls where a test wants it to."""
 
     def __init__(self) -> None:
-        self.pool = run_v2.WorkerPool(name=POOL, labels={"kept": "yes"})
-        self.started: list[run_v2.RunJobRequest] = []
+        super().__init__(resized=lambda _: None, ran=lambda _: None)
         self.refused: grpc.StatusCode | None = None
         self.calls = 0
-        service = "google.cloud.run.v2"
-        handlers = [
-            grpc.method_handlers_generic_handler(
-                f"{service}.WorkerPools",
-                {
-                    "GetWorkerPool": self._handler(
-                        self._get, run_v2.GetWorkerPoolRequest, run_v2.WorkerPool.serialize
-                    ),
-                    "UpdateWorkerPool": self._handler(self._update, run_v2.UpdateWorkerPoolRequest),
-                },
-            ),
-            grpc.method_handlers_generic_handler(
-                f"{service}.Jobs", {"RunJob": self._handler(self._run, run_v2.RunJobRequest)}
-            ),
-        ]
-        self.server = grpc.server(ThreadPoolExecutor(4), handlers=handlers)
-        self.address = f"127.0.0.1:{self.server.add_insecure_port('127.0.0.1:0')}"
-        self.server.start()
 
-    def _handler(
-        self,
-        answer: Callable[..., object],
-        kind: type,
-        serialize: Callable[..., bytes] = Operation.SerializeToString,
-    ) -> grpc.RpcMethodHandler:
-        def handle(request: object, context: grpc.ServicerContext) -> object:
-            self.calls += 1
-            if self.refused is not None:
-                context.abort(self.refused, "refused by the test")
-            return answer(request, context)
-
-        return grpc.unary_unary_rpc_method_handler(handle, kind.deserialize, serialize)
-
-    def _get(self, request: run_v2.GetWorkerPoolRequest, context: grpc.ServicerContext) -> run_v2.WorkerPool:
-        self._known(request.name, POOL, context)
-        return self.pool
-
-    def _update(self, request: run_v2.UpdateWorkerPoolRequest, context: grpc.ServicerContext) -> Operation:
-        self._known(request.worker_pool.name, POOL, context)
-        if list(request.update_mask.paths) != ["scaling.manual_instance_count"]:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "this would change more than the size")
-        self.pool.scaling.manual_instance_count = request.worker_pool.scaling.manual_instance_count
-        return Operation(name="operations/1")
-
-    def _run(self, request: run_v2.RunJobRequest, context: grpc.ServicerContext) -> Operation:
-        self._known(request.name, JOB, context)
-        self.started.append(request)
-        operation = Operation(name="operations/2")
-        operation.metadata.Pack(run_v2.Execution.pb(run_v2.Execution(name=f"{JOB}/executions/{len(self.started)}")))
-        return operation
-
-    def _known(self, name: str, wanted: str, context: grpc.ServicerContext) -> None:
-        if name != wanted:
-            context.abort(grpc.StatusCode.NOT_FOUND, name)
+    def before(self, context: grpc.ServicerContext) -> None:
+        self.calls += 1
+        if self.refused is not None:
+            context.abort(self.refused, "refused by the test")
 
 
 class Kubernetes:
@@ -113,22 +60,26 @@ class Kubernetes:
 
 
 @pytest.fixture
-def cloud_run() -> Iterator[CloudRun]:
-    cloud_run = CloudRun()
-    yield cloud_run
-    cloud_run.server.stop(None).wait()
+def cloud_run() -> Refusing:
+    return Refusing()
 
 
 @pytest.fixture
-def pools(cloud_run: CloudRun) -> Iterator[run_v2.WorkerPoolsClient]:
-    transport = WorkerPoolsGrpcTransport(channel=grpc.insecure_channel(cloud_run.address))
+def address(cloud_run: Refusing) -> Iterator[str]:
+    with cloud_run.serving() as address:
+        yield address
+
+
+@pytest.fixture
+def pools(address: str) -> Iterator[run_v2.WorkerPoolsClient]:
+    transport = WorkerPoolsGrpcTransport(channel=grpc.insecure_channel(address))
     with run_v2.WorkerPoolsClient(transport=transport) as client:
         yield client
 
 
 @pytest.fixture
-def jobs(cloud_run: CloudRun) -> Iterator[run_v2.JobsClient]:
-    transport = JobsGrpcTransport(channel=grpc.insecure_channel(cloud_run.address))
+def jobs(address: str) -> Iterator[run_v2.JobsClient]:
+    transport = JobsGrpcTransport(channel=grpc.insecure_channel(address))
     with run_v2.JobsClient(transport=transport) as client:
         yield client
 
@@ -171,7 +122,7 @@ def test_a_pool_has_the_size_it_was_given(pool: GpuPool) -> None:
         assert pool.size() == instances
 
 
-def test_resizing_changes_nothing_else(pools: run_v2.WorkerPoolsClient, cloud_run: CloudRun) -> None:
+def test_resizing_changes_nothing_else(pools: run_v2.WorkerPoolsClient, cloud_run: Refusing) -> None:
     CloudRunPool(pools, POOL).resize(2)
     assert (cloud_run.pool.scaling.manual_instance_count, cloud_run.pool.labels) == (2, {"kept": "yes"})
 
@@ -200,7 +151,7 @@ def test_a_pool_that_is_not_there_is_gone(
 @pytest.mark.usefixtures("impatient")
 def test_a_refused_call_is_told(
     pool: GpuPool,
-    cloud_run: CloudRun,
+    cloud_run: Refusing,
     kubernetes: Kubernetes,
     code: grpc.StatusCode,
     status: int,
@@ -219,7 +170,7 @@ def test_a_control_plane_that_is_not_there_is_told(session: AuthorizedSession) -
         GkePool(session, "http://127.0.0.1:1/", "longscribe", "worker").size()
 
 
-def test_the_job_gets_the_event_as_it_is(jobs: run_v2.JobsClient, cloud_run: CloudRun) -> None:
+def test_the_job_gets_the_event_as_it_is(jobs: run_v2.JobsClient, cloud_run: Refusing) -> None:
     job = ChunkerJob(jobs, JOB)
     assert job.start(EVENT) == f"{JOB}/executions/1"
     assert job.start(EVENT) == f"{JOB}/executions/2"
@@ -234,7 +185,7 @@ def test_the_job_gets_the_event_as_it_is(jobs: run_v2.JobsClient, cloud_run: Clo
     ("code", "kind"), [(grpc.StatusCode.UNAVAILABLE, Transient), (grpc.StatusCode.PERMISSION_DENIED, Misconfigured)]
 )
 def test_a_job_is_started_once_or_told(
-    jobs: run_v2.JobsClient, cloud_run: CloudRun, code: grpc.StatusCode, kind: type[LongscribeError]
+    jobs: run_v2.JobsClient, cloud_run: Refusing, code: grpc.StatusCode, kind: type[LongscribeError]
 ) -> None:
     cloud_run.refused = code
     with pytest.raises(kind):
