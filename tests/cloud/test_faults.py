@@ -12,7 +12,6 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from google.pubsub_v1 import PushConfig
 
 from local_cloud.deployment import LocalCloud, Service
 from longscribe.core import topics
@@ -21,6 +20,7 @@ from longscribe.documents import ChunkState, Job, JobState
 from tests.cloud.conftest import ATTEMPTS, HASHING, Quiet, Watched
 from tests.cloud.people import Person, Upload, until
 from tests.cloud.proxies import HttpServer
+from tests.cloud.pushing import JSON, pushed_through
 
 SLOW = "0.3"
 """Seconds a window: long enough to die in the middle of a batch."""
@@ -90,24 +90,6 @@ def test_one_event_thrice_at_once_is_one_job(
     assert person.transcript(person.ended(upload)) == quiet.transcript
 
 
-@contextmanager
-def pushed_through(local: LocalCloud, topic: str, server: HttpServer) -> Iterator[None]:
-    """Have a topic's messages pushed to ``server`` instead of the assembler."""
-    subscription = local.subscriber.subscription_path(local.project, topic)
-
-    def push_to(endpoint: str) -> None:
-        local.subscriber.modify_push_config(
-            subscription=subscription, push_config=PushConfig(push_endpoint=endpoint)
-        )
-
-    with server:
-        push_to(f"{server.url}/projects/{local.project}/topics/{topic}")
-        try:
-            yield
-        finally:
-            push_to(local.endpoint(topic))
-
-
 def test_results_delivered_twice_and_shuffled(local: LocalCloud, person: Person, quiet: Quiet) -> None:
     order: list[int] = []
     waiting: list[tuple[int, bytes]] = []
@@ -122,23 +104,21 @@ def test_results_delivered_twice_and_shuffled(local: LocalCloud, person: Person,
             batch = [*waiting, *waiting] if len(waiting) == 5 else []
             if batch:
                 waiting.clear()
-        push(batch, headers)
+        push(batch)
         return 204, {}, b""
 
-    def push(batch: list[tuple[int, bytes]], headers: dict[str, str]) -> None:
+    def push(batch: list[tuple[int, bytes]]) -> None:
         shuffled.shuffle(batch)
         for number, body in batch:
             order.append(number)
-            url = local.endpoint(topics.RESULTS)
-            headers = {"Content-Type": "application/json"}
-            requests.post(url, body, headers=headers, timeout=60).raise_for_status()
+            requests.post(local.endpoint(topics.RESULTS), body, headers=JSON, timeout=60).raise_for_status()
 
     with pushed_through(local, topics.RESULTS, HttpServer(deliver)):
         local.add_worker(HASHING)
         upload = uploaded(person, quiet)
         until(lambda: len(waiting) + len(set(order)) > len(quiet.chunks), 60)  # and the seal
         with lock:
-            push([*waiting, *waiting], {})
+            push([*waiting, *waiting])
             waiting.clear()
         assert same(person, upload, quiet)
     assert order != sorted(order)
