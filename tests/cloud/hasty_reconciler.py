@@ -11,6 +11,7 @@ limits.LOST_SECONDS = 15.0
 limits.SETTLE_SECONDS = 4.0
 limits.REPLAY_SECONDS = 8.0
 limits.CHUNKER_SECONDS = 15.0
+limits.MISSED_SECONDS = 5.0
 
 from longscribe import wiring_cloud  # noqa: E402 -- it reads the bounds
 

@@ -18,8 +18,9 @@ class Replay:
 def replay(jobs: Jobs, since: float) -> Replay:
     """Return what workers would run after a seek of both chunk subscriptions to ``since``, going by the documents.
 
-    ``since`` is in seconds since 1970. Reads every job, and the chunks of those that were written since. Messages that are no longer retained cannot
-    come again, and one that was sent twice may be run twice: Pub/Sub alone knows of both.
+    ``since`` is in seconds since 1970. Reads every job, and the chunks of those that were written since. Messages
+    that are no longer retained cannot come again, and one that was sent twice may be run twice: Pub/Sub alone knows
+    of both.
     """
     chunks = [
         [chunk for chunk in jobs.chunks(job.job_id) if chunk.queued >= since and _runs(job, chunk)]
