@@ -155,6 +155,7 @@ class LocalCloud:
     functions: dict[str, Service] = field(default_factory=dict)
     workers: list[Service] = field(default_factory=list)
     jobs: list[Service] = field(default_factory=list)  #: executions of the chunker's job
+    bridge: Bridge | None = None
 
     def environment(self) -> dict[str, str]:
         """Return the variables with which longscribe, and Google's own clients, find all this."""
@@ -305,8 +306,8 @@ def running(
         for service in cloud.functions.values():
             service.wait()
         cloud.push_results()
-        bridge = Bridge(cloud.queue(), UPLOADS_TOPIC, cloud.uploads, cloud.functions["chunker"].url)
-        stack.enter_context(bridge)
+        cloud.bridge = Bridge(cloud.queue(), UPLOADS_TOPIC, cloud.uploads, cloud.functions["chunker"].url)
+        stack.enter_context(cloud.bridge)
         stack.enter_context(_ticking(cloud.functions["reconciler"].url))
         for worker in cloud.workers:
             worker.wait()

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import google.auth
@@ -32,7 +33,7 @@ from longscribe.core.scaling import Fleet
 from longscribe.core.settings import Settings
 from longscribe.errors import BadInput
 from longscribe.observe import Log
-from longscribe.ports import Blobs, Clock, GpuPool, Jobs, Queue
+from longscribe.ports import Clock, GpuPool, Jobs, Queue
 from longscribe.services.assembling import Assembling
 from longscribe.services.chunking import Chunking, Waker
 from longscribe.services.reconciling import Reconciling, Unscaled
@@ -88,7 +89,7 @@ def environment(variables: Mapping[str, str]) -> CloudEnvironment:
 class CloudStores:
     """Google Cloud's side of the ports."""
 
-    blobs: Blobs
+    blobs: GcsBlobs
     queue: Queue
     jobs: Jobs
     clock: Clock
@@ -149,6 +150,7 @@ def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
         clock=there.clock,
         chunker=_chunker_job(read, variables),
         waiting=_waiting(read, there.clock, variables),
+        written=partial(there.blobs.written, read.uploads_bucket),
         log=Log("reconciler", there.clock.now),
     )
 

@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Iterator
@@ -98,8 +99,22 @@ def watched(cloud: emulators.Emulators) -> Iterator[dict[str, Watched]]:
 
 
 @pytest.fixture(scope="session")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> deployment.Functions:
+    """The functions, with a reconciler that waits seconds where the real one waits minutes."""
+    folder = tmp_path_factory.mktemp("functions")
+    for name in ("chunker", "assembler"):
+        (folder / name).symlink_to(deployment.ROOT / "functions" / name)
+    (folder / "reconciler").mkdir()
+    shutil.copy(HERE / "hasty_reconciler.py", folder / "reconciler" / "main.py")
+    return deployment.Functions(folder)
+
+
+@pytest.fixture(scope="session")
 def local(
-    cloud: emulators.Emulators, watched: dict[str, Watched], tmp_path_factory: pytest.TempPathFactory
+    cloud: emulators.Emulators,
+    watched: dict[str, Watched],
+    hasty: deployment.Functions,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalCloud]:
     """A deployment whose workers the tests start."""
     log = tmp_path_factory.mktemp("cloud") / "log"
@@ -107,7 +122,14 @@ def local(
     with (
         log.open("w+b") as stream,
         deployment.running(
-            cloud, stream, {"LEASE": str(LEASE)}, workers=0, own=own, lease=LEASE, attempts=ATTEMPTS
+            cloud,
+            stream,
+            {"LEASE": str(LEASE)},
+            workers=0,
+            own=own,
+            lease=LEASE,
+            attempts=ATTEMPTS,
+            source=hasty,
         ) as made,
     ):
         yield made
@@ -118,7 +140,7 @@ def person(local: LocalCloud, watched: dict[str, Watched], monkeypatch: pytest.M
     """Somebody who uses the deployment; afterwards its log must hold nothing of what they named and said."""
     for name, value in local.hosts.environment().items():
         monkeypatch.setenv(name, value)
-    begun = os.fstat(local.log.fileno()).st_size
+    begun = len(logged(local))
     person = Person(local)
     yield person
     for worker in local.workers:
@@ -126,12 +148,17 @@ def person(local: LocalCloud, watched: dict[str, Watched], monkeypatch: pytest.M
     local.workers.clear()
     for each in watched.values():
         each.quiet()
-    check_log(os.pread(local.log.fileno(), os.fstat(local.log.fileno()).st_size, 0)[begun:], person.secrets)
+    check_log(logged(local)[begun:], person.secrets)
 
 
-def check_log(logged: bytes, secrets: set[str]) -> None:
+def logged(local: LocalCloud) -> bytes:
+    """What the services have printed so far."""
+    return os.pread(local.log.fileno(), os.fstat(local.log.fileno()).st_size, 0)
+
+
+def check_log(printed: bytes, secrets: set[str]) -> None:
     """Fail if the services printed a word of what was said or named, or anything but their own lines."""
-    text = logged.decode()
+    text = printed.decode()
     assert secrets, "there was nothing to keep secret"
     assert not {word for word in secrets if word in text or json.dumps(word)[1:-1] in text}
     assert "Traceback" not in text

@@ -2,7 +2,8 @@
 
 So the transcript tells whether every window was heard once, whole and in order, at no cost. Everything else is the
 real worker. ``SECONDS`` in the environment is what each window takes; a window whose digest begins with what
-``POISON`` says kills the process, as a crash in native code would; ``LEASE`` is how many seconds a lease lasts.
+``POISON`` says kills the process, as a crash in native code would; ``SALT`` changes all digests, as another version
+of a model would; ``LEASE`` is how many seconds a lease lasts.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from longscribe import wiring_cloud
 from longscribe.adapters.media.av_media import AvMedia
@@ -31,10 +32,11 @@ class Hashing:
     lanes = 2
     batch = 4
 
-    def __init__(self, seconds: float, poison: str, model: str) -> None:
+    def __init__(self, model: str, variables: Mapping[str, str]) -> None:
         self.model = model
-        self._seconds = seconds
-        self._poison = poison
+        self._seconds = float(variables.get("SECONDS", "0"))
+        self._poison = variables.get("POISON", "")
+        self._salt = variables.get("SALT", "").encode()
 
     def knows(self, language: str) -> bool:
         return True
@@ -43,7 +45,7 @@ class Hashing:
         time.sleep(self._seconds * len(windows))
         heard = []
         for window in windows:
-            digest = hashlib.sha256(window.samples.tobytes()).hexdigest()[:12]
+            digest = hashlib.sha256(self._salt + window.samples.tobytes()).hexdigest()[:12]
             if self._poison and digest.startswith(self._poison):
                 os.kill(os.getpid(), signal.SIGKILL)
             end = min(len(window.samples), SAMPLE_RATE)
@@ -55,7 +57,7 @@ def main() -> int:
     limits.LEASE_SECONDS = float(os.environ.get("LEASE", limits.LEASE_SECONDS))
     read = wiring_cloud.environment(os.environ)
     there = wiring_cloud.stores(read)
-    recogniser = Hashing(float(os.environ.get("SECONDS", "0")), os.environ.get("POISON", ""), read.model)
+    recogniser = Hashing(read.model, os.environ)
     ports = WorkerPorts(there.blobs, there.queue, there.jobs, AvMedia(), recogniser, f"hash-{os.getpid()}", "test")
     return serve(Working(ports, there.clock, Log("worker", there.clock.now), 2**60), read.health_port)
 

@@ -137,13 +137,18 @@ class Person:
             text = self.storage.bucket(ref.bucket).blob(ref.name).download_as_text()
             kind = ref.name.rpartition(".")[2]
             if kind == "json":
-                document = json.loads(text)
-                for member in ("job_id", "recording", "provenance", "receipt"):
-                    del document[member]
-                text = json.dumps(document)
+                text = comparable(text)
             texts[kind] = text
         self._keep_secret(texts.get("txt", ""))
         return texts
+
+
+def comparable(document: str) -> str:
+    """A transcript's JSON without what may differ between two that are the same."""
+    members = json.loads(document)
+    for name in ("job_id", "recording", "provenance", "receipt"):
+        del members[name]
+    return json.dumps(members)
 
 
 def until(look: Callable[[], object], seconds: float = 60.0) -> None:

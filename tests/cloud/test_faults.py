@@ -3,6 +3,7 @@
 Each test fails if its fault did not happen.
 """
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -11,15 +12,15 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from google.pubsub_v1 import PushConfig
 
 from local_cloud.deployment import LocalCloud, Service
 from longscribe.core import topics
-from longscribe.core.limits import SAMPLE_RATE
-from longscribe.documents import ChunkState, JobState
+from longscribe.core.transcript import seconds
+from longscribe.documents import ChunkState, Job, JobState
 from tests.cloud.conftest import ATTEMPTS, HASHING, Quiet, Watched
 from tests.cloud.people import Person, Upload, until
 from tests.cloud.proxies import HttpServer
+from tests.cloud.pushing import JSON, pushed_through
 
 SLOW = "0.3"
 """Seconds a window: long enough to die in the middle of a batch."""
@@ -36,19 +37,20 @@ def same(person: Person, upload: Upload, quiet: Quiet, seconds: float = 60.0) ->
 
 
 class Killing:
-    """Kills a service at the ``number``-th of the calls it is hung on, and starts it again."""
+    """Kills a service, once, and starts it again: at the first call it is hung on at which it is ``due``."""
 
-    def __init__(self, service: Service, number: int) -> None:
+    def __init__(self, service: Service, due: Callable[[], bool]) -> None:
         self._service = service
-        self._left = number
+        self._due = due
         self._lock = threading.Lock()
+        self._done = False
         self.fired = threading.Event()
 
     def __call__(self, _: bytes) -> None:
         with self._lock:
-            self._left -= 1
-            if self._left != 0:
+            if self._done or not self._due():
                 return
+            self._done = True
             self._service.kill()
         self._service.start()
         self.fired.set()
@@ -88,54 +90,35 @@ def test_one_event_thrice_at_once_is_one_job(
     assert person.transcript(person.ended(upload)) == quiet.transcript
 
 
-@contextmanager
-def pushed_through(local: LocalCloud, topic: str, server: HttpServer) -> Iterator[None]:
-    """Have a topic's messages pushed to ``server`` instead of the assembler."""
-    subscription = local.subscriber.subscription_path(local.project, topic)
-
-    def push_to(endpoint: str) -> None:
-        local.subscriber.modify_push_config(
-            subscription=subscription, push_config=PushConfig(push_endpoint=endpoint)
-        )
-
-    with server:
-        push_to(f"{server.url}/projects/{local.project}/topics/{topic}")
-        try:
-            yield
-        finally:
-            push_to(local.endpoint(topic))
-
-
 def test_results_delivered_twice_and_shuffled(local: LocalCloud, person: Person, quiet: Quiet) -> None:
     order: list[int] = []
     waiting: list[tuple[int, bytes]] = []
+    numbers = itertools.count()
     lock = threading.Lock()
     shuffled = random.Random(4)
 
     def deliver(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         """Acknowledge, and hold the message back; every fifth time deliver all held, twice, in any order."""
         with lock:
-            waiting.append((len(order) + len(waiting), body))
+            waiting.append((next(numbers), body))
             batch = [*waiting, *waiting] if len(waiting) == 5 else []
             if batch:
                 waiting.clear()
-        push(batch, headers)
+        push(batch)
         return 204, {}, b""
 
-    def push(batch: list[tuple[int, bytes]], headers: dict[str, str]) -> None:
+    def push(batch: list[tuple[int, bytes]]) -> None:
         shuffled.shuffle(batch)
         for number, body in batch:
             order.append(number)
-            url = local.endpoint(topics.RESULTS)
-            headers = {"Content-Type": "application/json"}
-            requests.post(url, body, headers=headers, timeout=60).raise_for_status()
+            requests.post(local.endpoint(topics.RESULTS), body, headers=JSON, timeout=60).raise_for_status()
 
     with pushed_through(local, topics.RESULTS, HttpServer(deliver)):
         local.add_worker(HASHING)
         upload = uploaded(person, quiet)
         until(lambda: len(waiting) + len(set(order)) > len(quiet.chunks), 60)  # and the seal
         with lock:
-            push([*waiting, *waiting], {})
+            push([*waiting, *waiting])
             waiting.clear()
         assert same(person, upload, quiet)
     assert order != sorted(order)
@@ -162,34 +145,40 @@ def test_a_worker_killed_in_the_middle_of_a_batch(local: LocalCloud, person: Per
 def test_a_chunker_killed_half_way(
     local: LocalCloud, person: Person, watched: dict[str, Watched], quiet: Quiet, method: str
 ) -> None:
-    killing = Killing(local.functions["chunker"], len(quiet.chunks) // 2)
+    calls = itertools.count(1)
+    killing = Killing(local.functions["chunker"], lambda: next(calls) == len(quiet.chunks) // 2)
     proxy = watched["chunker"].firestore if method == "Commit" else watched["chunker"].pubsub
     proxy.on_answer[method] = killing
     local.add_worker(HASHING)
     upload = uploaded(person, quiet)
     assert same(person, upload, quiet)
-    assert killing.fired.is_set()
+    assert killing.fired.wait(10)
 
 
-def commits(quiet: Quiet) -> dict[str, Callable[[], int]]:
-    """The assembler's writes of a job, by what they are."""
-    return {
-        "a result": lambda: 3,
-        "the last result": lambda: len(quiet.chunks),
-        "the transcript's names": lambda: len(quiet.chunks) + 2,
-    }
+WRITES: dict[str, Callable[[Job, list[ChunkState]], bool]] = {
+    "a result": lambda job, chunks: ChunkState.DONE in chunks,
+    "the last result": lambda job, chunks: job.seal is not None and ChunkState.PENDING not in chunks,
+    "that it finishes": lambda job, chunks: job.state is JobState.SETTLING,
+    "that it is done": lambda job, chunks: job.state is JobState.COMPLETE,
+}
 
 
-@pytest.mark.parametrize("write", ["a result", "the last result", "the transcript's names"])
+@pytest.mark.parametrize("write", WRITES)
 def test_an_assembler_killed_between_its_write_and_its_acknowledgement(
     local: LocalCloud, person: Person, watched: dict[str, Watched], quiet: Quiet, write: str
 ) -> None:
-    killing = Killing(local.functions["assembler"], commits(quiet)[write]())
+    uploads: list[Upload] = []
+
+    def due() -> bool:
+        job = person.job(uploads[0]) if uploads else None
+        return job is not None and WRITES[write](job, [chunk.state for chunk in person.chunks(uploads[0])])
+
+    killing = Killing(local.functions["assembler"], due)
     watched["assembler"].firestore.on_answer["Commit"] = killing
+    uploads.append(uploaded(person, quiet))
     local.add_worker(HASHING)
-    upload = uploaded(person, quiet)
-    assert same(person, upload, quiet)
-    assert killing.fired.is_set()
+    assert same(person, uploads[0], quiet)
+    assert killing.fired.wait(10)
 
 
 @pytest.mark.expiring
@@ -206,11 +195,9 @@ def test_a_poison_chunk_harms_only_itself(local: LocalCloud, person: Person, qui
     chunks = person.chunks(upload)
     assert [chunk.task.index for chunk in chunks if chunk.state is not ChunkState.DONE] == [3]
     assert {chunk.result.provenance.attempt for chunk in chunks if chunk.result} <= set(range(1, ATTEMPTS))
-    (window,) = poisoned.task.windows
-    missing = [one for one in person.coverage(job) if one["kind"] == "missing"]
-    assert [(one["start"], one["end"]) for one in missing] == [
-        (round(window.start / SAMPLE_RATE, 3), round(window.end / SAMPLE_RATE, 3))
-    ]
+    spans = [span for window in poisoned.task.windows for span in window.spans]
+    missing = [(one["start"], one["end"]) for one in person.coverage(job) if one["kind"] == "missing"]
+    assert missing == [(seconds(span.start), seconds(span.end)) for span in spans]
     lost = {word for word in quiet.transcript["txt"].split() if word not in person.transcript(job)["txt"].split()}
     assert digest in lost
     assert len(lost) == 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from longscribe.core import limits, topics
 from longscribe.core.scaling import Fleet
@@ -14,6 +15,8 @@ from longscribe.documents import JobState
 from longscribe.errors import Misconfigured, NoSpace
 from longscribe.messages import UploadEvent
 from longscribe.observe import Log
+from longscribe.ports import BlobInfo
+from longscribe.services.chunking import NOTE
 from longscribe.services.events import Retry
 from longscribe.services.reconciling import Reconciling, Unscaled
 from longscribe.stages import chunker
@@ -63,9 +66,14 @@ def lines() -> io.StringIO:
 
 @pytest.fixture
 def make(bench: Bench, lines: io.StringIO) -> Make:
-    def made(job: Starter | None = None, pool: Any = None, waiting: Callable[[], int] = lambda: 0) -> Reconciling:
+    def made(
+        job: Starter | None = None,
+        pool: Any = None,
+        waiting: Callable[[], int] = lambda: 0,
+        written: Callable[[float, float], list[BlobInfo]] = lambda since, until: [],
+    ) -> Reconciling:
         ports = ReconcilerPorts(bench.assembler(), pool or Unscaled(), Fleet(6))
-        return Reconciling(ports, bench.clock, job, waiting, Log("reconciler", bench.clock.now, lines))
+        return Reconciling(ports, bench.clock, job, waiting, written, Log("reconciler", bench.clock.now, lines))
 
     return made
 
@@ -102,7 +110,7 @@ def test_a_chunker_that_died_is_started_again(
     bench.clock.sleep(limits.CHUNKER_SECONDS + 1)
     make(starter).tick()
     if starter is None:
-        assert "no job to go on with" in lines.getvalue()
+        assert "no job that could cut" in lines.getvalue()
         return
     (again,) = starter.events
     assert job_id(again) == job_id(event)
@@ -168,3 +176,41 @@ def test_a_round_that_cannot_begin_is_asked_for_again(bench: Bench, make: Make, 
     with pytest.raises(Retry):
         make().tick()
     assert "RuntimeError" in lines.getvalue()
+
+
+def test_an_upload_whose_event_was_lost_is_cut(bench: Bench, make: Make, lines: io.StringIO) -> None:
+    known, lost = (bench.upload(spoken(40 + n), name=f"{CANARY}-{n}.pcm", language="de") for n in range(2))
+    chunker.chunk(known, bench.chunker())
+    asked: list[tuple[float, float]] = []
+
+    def written(since: float, until: float) -> list[BlobInfo]:
+        asked.append((since, until))
+        note = replace(lost.recording, name=f"{lost.recording.name}{NOTE}")
+        return [
+            BlobInfo(known.recording, known.size, known.metadata),
+            BlobInfo(lost.recording, lost.size, lost.metadata),
+            BlobInfo(note, 10, {}),
+        ]
+
+    starter = Starter()
+    service = make(starter, written=written)
+    service.tick()
+    assert starter.events == [lost]
+    now = bench.clock.now()
+    assert asked == [(now - limits.MISSED_FOR_SECONDS, now - limits.MISSED_SECONDS)]
+    service.tick()
+    assert len(asked) == 1, "not with every tick"
+    bench.clock.sleep(limits.MISSED_SECONDS)
+    service.tick()
+    assert starter.events == [lost, lost], "until it has a job"
+
+
+def test_a_bucket_that_cannot_be_listed_does_not_stop_the_round(make: Make, lines: io.StringIO) -> None:
+    def fail(since: float, until: float) -> list[BlobInfo]:
+        raise Misconfigured(CANARY)
+
+    make(written=fail).tick()
+    assert [line["message"] for line in logged(lines)] == [
+        "The uploads could not be looked at",
+        "A round was taken",
+    ]

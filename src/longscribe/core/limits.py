@@ -68,6 +68,13 @@ CHUNKER_SECONDS = 1_800.0
 """How long a recording that is being cut may give no chunk: 48 hours without speech are searched in half of it, at
 8 s an hour for decoding and 10 s for the slower speech detector, on one core."""
 
+MISSED_SECONDS = 900.0
+"""How long an upload may have no job before its event is taken for lost, and between two looks for such uploads.
+Longer than Pub/Sub's longest pause before a redelivery (600 s)."""
+
+MISSED_FOR_SECONDS = 86_400.0
+"""How old an upload may be and still be looked for: Eventarc keeps an event for no longer."""
+
 JOB_SECONDS = 86_400.0
 """After this long a job ends with what it has: its cutting counted from its creation, all else from its last move.
 The longest recording (48 hours) keeps a single worker at 9 x real time busy for a quarter of it."""

@@ -99,6 +99,14 @@ class GcsBlobs:
             ):
                 yield blob.name
 
+    def written(self, bucket: str, since: float, until: float) -> Iterator[BlobInfo]:
+        """Yield what was written from ``since`` to ``until``, in seconds since 1970. Lists the whole bucket."""
+        fields = "items(name,generation,size,metadata,timeCreated),nextPageToken"
+        with told(_shown(bucket), "storage.objects.list"):
+            for blob in self._client.list_blobs(bucket, fields=fields, retry=_RETRY):
+                if since <= blob.time_created.timestamp() < until:
+                    yield BlobInfo(BlobRef(bucket, blob.name, blob.generation), blob.size, blob.metadata or {})
+
     def _upload(self, bucket: str, name: str, data: bytes, **precondition: int) -> BlobRef:
         _checked(name)
         blob = self._client.bucket(bucket).blob(name)
