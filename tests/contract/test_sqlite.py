@@ -148,6 +148,20 @@ def test_seek_ends_leases_and_counts_attempts_afresh(queue: SqliteQueue, clock: 
     assert (held.attempt, pull_one(queue, "fragile").attempt) == (2, 1)
 
 
+def test_the_groups_that_are_worked_on(queue: SqliteQueue) -> None:
+    """Waiting, leased or dead-lettered: each of a group's messages counts until it is acknowledged."""
+    queue.publish("tasks", b"1", "waits")
+    queue.publish("fragile", b"1", "dies")
+    for _ in range(2):
+        queue.nack("fragile", [pull_one(queue, "fragile").lease])
+    assert queue.groups() == {"waits", "dies"}
+    queue.acknowledge("graves", [pull_one(queue, "graves").lease])
+    leased = pull_one(queue)
+    assert queue.groups() == {"waits"}
+    queue.acknowledge("tasks", [leased.lease])
+    assert queue.groups() == set()
+
+
 def test_seek_brings_a_dead_lettered_message_back(queue: SqliteQueue, clock: ManualClock) -> None:
     queue.publish("fragile", b"1")
     for _ in range(2):

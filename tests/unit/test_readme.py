@@ -6,8 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
 from benchmarks import damage
 from benchmarks.report import END, START, report
+from longscribe.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -24,18 +27,35 @@ def test_the_table_of_damage_is_what_was_measured() -> None:
     assert section == damage.report(), "python -m benchmarks.damage"
 
 
-def test_every_option_of_the_command_is_in_the_readme() -> None:
-    command = Path(sys.executable).with_name("longscribe")
+def options(command: str) -> set[str]:
     shown = subprocess.run(
-        [command, "transcribe", "--help"],
+        [Path(sys.executable).with_name("longscribe"), command, "--help"],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "COLUMNS": "200"},
     )
-    options = set(re.findall(r"--[a-z][a-z-]+", shown.stdout)) - {"--help", "--out"}
-    assert options
-    assert {option for option in options if f"`{option}" not in README} == set()
+    found = set(re.findall(r"--[a-z][a-z-]+", shown.stdout)) - {"--help", "--out"}
+    assert found
+    return found
+
+
+def test_every_option_of_the_command_is_in_the_readme() -> None:
+    assert {option for option in options("transcribe") if f"`{option}" not in README} == set()
+
+
+def test_every_option_of_the_service_is_explained() -> None:
+    shared = options("transcribe")
+    guide = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    assert {option for option in options("serve") - shared if f"`{option}" not in guide} == set()
+    assert shared - options("serve") == {"--force"}
+
+
+def test_every_setting_of_a_recording_is_in_the_readme() -> None:
+    table = README.partition("| key | value |")[2].partition("\n\n")[0]
+    assert set(
+        re.findall(r"`(\w+)`[,|\s]", "".join(line.split("|")[1] + "|" for line in table.splitlines()[2:]))
+    ) == {field.name for field in msgspec.structs.fields(Settings)}
 
 
 def test_every_folder_of_the_map_is_there() -> None:

@@ -195,6 +195,13 @@ def test_settings_that_cannot_be_honoured_fail_the_job(
     assert chunker.chunk(event, bench.chunker()) is Chunked.REFUSED
 
 
+def test_what_the_caller_will_not_have_fails_the_job(bench: Bench) -> None:
+    event = bench.upload(TALK)
+    job = chunker.open_job(event, bench.settings, bench.jobs, bench.clock, "Give another.")
+    assert (job.state, job.reason) == (JobState.FAILED, "Give another.")
+    assert chunker.chunk(event, bench.chunker()) is Chunked.REFUSED
+
+
 def test_what_is_no_audio_fails_the_job(bench: Bench) -> None:
     event = bench.upload(b"BAD" * 100)
     assert chunker.chunk(event, bench.chunker()) is Chunked.REFUSED
