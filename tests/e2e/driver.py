@@ -1,13 +1,16 @@
 """The real command line with ears that tell tones apart: ``python -m tests.e2e.driver LOG SECONDS ARGUMENT…``.
 
 Recordings are plain samples. LOG gets a line for each window heard; each call of the recogniser takes SECONDS, and
-fails if a window holds the word that the variable POISON names. Each stretch takes DECODING seconds to decode.
+fails if a window holds the word that the variable POISON names. Each stretch takes DECODING seconds to decode. A
+window that holds the word HOLD, or any if that is ``all``, waits: then there is a file LOG.held, and it goes on once
+there is one LOG.go.
 """
 
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from longscribe import cli, wiring
@@ -31,7 +34,7 @@ def main() -> None:
             media=_Slow(),
             detector=LevelDetector(),
             load_recogniser=lambda: ToneRecogniser(
-                seconds=seconds, log=log, model=settings.model, before=_fail_on_poison
+                seconds=seconds, log=log, model=settings.model, before=partial(_before, log)
             ),
         )
 
@@ -40,10 +43,15 @@ def main() -> None:
     cli.main()
 
 
-def _fail_on_poison(windows: Sequence[WindowAudio]) -> None:
-    poison = os.environ.get("POISON")
-    if poison and any(word.text.strip() == poison for window in windows for word in tones(window.samples)):
+def _before(log: Path, windows: Sequence[WindowAudio]) -> None:
+    spoken = {word.text.strip() for window in windows for word in tones(window.samples)}
+    poison, hold = os.environ.get("POISON"), os.environ.get("HOLD")
+    if poison in spoken:
         raise RuntimeError(poison)
+    if hold == "all" or hold in spoken:
+        log.with_suffix(".held").touch()
+        while not log.with_suffix(".go").exists():
+            time.sleep(0.02)
 
 
 if __name__ == "__main__":
