@@ -1,8 +1,9 @@
 """The real command line with ears that tell tones apart: ``python -m tests.e2e.driver LOG SECONDS ARGUMENT…``.
 
 Recordings are plain samples. LOG gets a line for each window heard; each call of the recogniser takes SECONDS, and
-fails if a window holds the word that the variable POISON names. Each stretch takes DECODING seconds to decode.
-While there is a file beside LOG that ends in .full, the disk is said to be.
+fails if a window holds the word that the variable POISON names. Each stretch takes DECODING seconds to decode. A
+window that holds the word HOLD, or any if that is ``all``, waits: then there is a file LOG.held, and it goes on once
+there is one LOG.go. While there is a file beside LOG that ends in .full, the disk is said to be.
 """
 
 import os
@@ -29,7 +30,7 @@ def main() -> None:
     log, seconds = Path(sys.argv.pop(1)), float(sys.argv.pop(1))
 
     def before(windows: Sequence[WindowAudio]) -> None:
-        _fail_on_poison(windows)
+        _before(log, windows)
         if log.with_suffix(".full").exists():
             raise NoSpace("The disk is full; free some space.")
 
@@ -46,10 +47,15 @@ def main() -> None:
     cli.main()
 
 
-def _fail_on_poison(windows: Sequence[WindowAudio]) -> None:
-    poison = os.environ.get("POISON")
-    if poison and any(word.text.strip() == poison for window in windows for word in tones(window.samples)):
+def _before(log: Path, windows: Sequence[WindowAudio]) -> None:
+    spoken = {word.text.strip() for window in windows for word in tones(window.samples)}
+    poison, hold = os.environ.get("POISON"), os.environ.get("HOLD")
+    if poison in spoken:
         raise RuntimeError(poison)
+    if hold == "all" or hold in spoken:
+        log.with_suffix(".held").touch()
+        while not log.with_suffix(".go").exists():
+            time.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,15 @@ def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]", se
         time.sleep(0.02)
 
 
+def held(out: Path) -> Path:
+    """There once a window waits."""
+    return out.parent / "log.held"
+
+
+def let_go(out: Path) -> None:
+    (out.parent / "log.go").touch()
+
+
 def heard(out: Path) -> list[str]:
     log = out.parent / "log"
     return log.read_text().splitlines() if log.exists() else []
@@ -92,8 +101,8 @@ def test_rerun_when_nobody_is_at_work_does_the_work_and_writes_the_files(tmp_pat
 
 def test_rerun_is_queued_for_who_is_at_work(tmp_path: Path, out: Path) -> None:
     transcribe(out, recording(tmp_path / "talk.pcm"))
-    other = begin(out, recording(tmp_path / "other.pcm", 300), 1.0)
-    wait_for(lambda: len(stored(out)) == 2, other)
+    other = begin(out, recording(tmp_path / "other.pcm", 100, first=100), 0.0, HOLD="w110")
+    wait_for(held(out).exists, other)
     queued = asked(out, "rerun", "talk.pcm", "--dir", out, "--chunk", 2)
     assert queued["state"] == "transcribing"
     assert queued["worker"]["name"] == f"process {other.pid}"
@@ -108,9 +117,10 @@ def test_rerun_is_queued_for_who_is_at_work(tmp_path: Path, out: Path) -> None:
     assert "holds" not in refused.stdout
     (sentence,) = sentences(refused.stderr)
     assert "at work here with the model 'base' and would refuse 'small'" in sentence
+    let_go(out)
     _, stderr = other.communicate(timeout=60)
     assert other.returncode == 0, stderr
-    assert (out / "other.txt").read_text().split() == words(300)
+    assert (out / "other.txt").read_text().split() == words(100, first=100)
     runs = {chunk.task.run for job, chunks in stored(out) if job.recording.name == "talk.pcm" for chunk in chunks}
     assert runs == {1, 2}
 
@@ -119,8 +129,8 @@ def test_waiting_ends_when_who_was_at_work_is_killed_and_the_same_command_goes_o
     tmp_path: Path, out: Path
 ) -> None:
     transcribe(out, recording(tmp_path / "talk.pcm"))
-    other = begin(out, recording(tmp_path / "other.pcm", 200, first=100), 3.0)
-    wait_for(lambda: len(stored(out)) == 2, other)
+    other = begin(out, recording(tmp_path / "other.pcm", 50, first=100), 0.0, HOLD="all")
+    wait_for(held(out).exists, other)
     waiting = start(command(out, "rerun", "talk.pcm", "--dir", out, "--wait"))
     wait_for(lambda: any(chunk.task.run == 2 for _, chunks in stored(out) for chunk in chunks), waiting)
     other.kill()
@@ -136,8 +146,8 @@ def test_waiting_ends_when_who_was_at_work_is_killed_and_the_same_command_goes_o
 
 def test_another_model_is_not_loaded_while_it_would_lose_chunks_of_another_job(tmp_path: Path, out: Path) -> None:
     transcribe(out, recording(tmp_path / "talk.pcm"))
-    other = begin(out, recording(tmp_path / "other.pcm", 100, first=100), 3.0)
-    wait_for(lambda: len(stored(out)) == 2 and len(stored(out)[0][1]) > 2, other)
+    other = begin(out, recording(tmp_path / "other.pcm", 50, first=100), 0.0, HOLD="all")
+    wait_for(held(out).exists, other)
     other.kill()
     other.communicate()
     refused = run(command(out, "rerun", "talk.pcm", "--dir", out, "--model", "small"))
@@ -178,9 +188,10 @@ def test_a_job_ended_while_it_is_cut_stops_soon_and_leaves_nothing_running(
 def test_deleted_during_the_work_nothing_comes_back(tmp_path: Path, out: Path) -> None:
     talk, other = recording(tmp_path / "talk.pcm", 150), recording(tmp_path / "other.pcm", 150, first=170)
     options = ("--out", out, "--language", "en", "--chunk-length", 10)
-    process = start(command(out, "transcribe", talk, other, *options, seconds=0.3))
-    wait_for(lambda: len(heard(out)) > 2, process)
+    process = start(command(out, "transcribe", talk, other, *options), env={**os.environ, "HOLD": "w020"})
+    wait_for(held(out).exists, process)
     found = asked(out, "delete", "talk.pcm", "--dir", out, "--yes")
+    let_go(out)
     assert (found["upload"], found["files"]) == (False, [])
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1, stderr
@@ -228,12 +239,13 @@ def test_a_poison_chunk_is_listed_and_healed_by_replay_and_diff_shows_what_came(
 
 
 def test_watch_prints_the_text_in_order_while_it_comes(tmp_path: Path, out: Path) -> None:
-    process = begin(out, recording(tmp_path / "talk.pcm", 150), 0.3)
-    wait_for(lambda: len(heard(out)) > 0, process)
+    process = begin(out, recording(tmp_path / "talk.pcm", 150), 0.0, HOLD="w120")
+    wait_for(held(out).exists, process)
     watching = start(command(out, "watch", "talk.pcm", "--dir", out, "--json"))
     assert watching.stdout is not None
     first = json.loads(watching.stdout.readline())
     assert stored(out)[0][0].state == "transcribing"
+    let_go(out)
     rest = watching.stdout.read()
     _, stderr = watching.communicate(timeout=60)
     process.communicate(timeout=60)
