@@ -456,6 +456,14 @@ def test_the_pool_follows_the_backlog(bench: Bench) -> None:
     assert bench.pool.sizes == [0, 3, 0]
 
 
+def test_a_short_recording_is_no_whole_chunk(bench: Bench) -> None:
+    event = cut(bench, count=10, chunk_seconds="116")
+    seal = bench.job(event).seal
+    assert seal is not None
+    assert look(bench).backlog == Backlog(1, seal.samples / 16_000)
+    assert seal.samples < 20 * 16_000
+
+
 def test_the_first_chunk_starts_an_instance_at_once(bench: Bench) -> None:
     half_cut(bench)
     assert wake(bench.pool)
@@ -467,6 +475,7 @@ def test_the_first_chunk_starts_an_instance_at_once(bench: Bench) -> None:
 def test_a_recording_still_being_cut_keeps_the_pool_only_while_it_moves(bench: Bench) -> None:
     half_cut(bench)
     look(bench)
+    bench.clock.sleep(IDLE_SECONDS)
     bench.work()
     bench.assemble()
     assert look(bench, IDLE_SECONDS - 60).instances == 1
@@ -474,7 +483,7 @@ def test_a_recording_still_being_cut_keeps_the_pool_only_while_it_moves(bench: B
 
 
 def test_a_replay_keeps_the_pool_while_its_results_come(bench: Bench) -> None:
-    event = cut(bench)
+    event = cut(bench, count=80)
     look(bench)
     bench.work()
     results = [data for data in bench.drop(topics.RESULTS) if b"Sealed" not in data]

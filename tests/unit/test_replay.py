@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from longscribe.adapters.local.jobs import SqliteJobs
 from longscribe.core import topics
 from longscribe.core.limits import REPLAY_SECONDS
 from longscribe.documents import ChunkState, Job, JobState
@@ -12,6 +13,7 @@ from longscribe.messages import ChunkResult, ChunkTask, UploadEvent, Word, decod
 from longscribe.stages import chunker
 from longscribe.stages.assembler import SKEW_SECONDS, Assembled, take_dead_letter, take_result
 from longscribe.stages.reconciler import Action, Deed, heal, reconcile
+from tests.contract.clocks import ManualClock
 from tests.standins import Bench, Faulty, job_id, spoken, words
 
 COUNT = 40
@@ -136,6 +138,15 @@ def test_a_late_result_heals_a_partial_job(bench: Bench) -> None:
     assert bench.text(event) == words(COUNT)
     assert take_result(late[0], bench.assembler()).what is Assembled.STORED, "it is in the transcript now"
     assert bench.job(event).at_rest
+
+
+def test_a_late_result_of_a_machine_whose_clock_is_behind_is_not_lost(bench: Bench, event: UploadEvent) -> None:
+    settled = bench.job(event).settled
+    behind = SqliteJobs(bench.home / "jobs.sqlite", ManualClock(settled - SKEW_SECONDS / 2))
+    late = encode(reworded(stored(bench, event)))
+    assert take_result(late, bench.assembler(jobs=behind)).what is Assembled.LATE
+    behind.close()
+    assert bench.chunks(event)[0].overwritten < settled
 
 
 def test_a_late_result_while_the_transcript_is_being_written_is_not_lost(bench: Bench, event: UploadEvent) -> None:
