@@ -11,7 +11,10 @@ service = cache(wiring_cloud.reconciling)
 
 
 @functions_framework.http
-def reconciler(_: flask.Request) -> str:
-    """Look at every job that is not at rest."""
-    service().tick()
+def reconciler(request: flask.Request) -> str:
+    """Look at every job that is not at rest; at ``/wake`` see only that there is a worker."""
+    if request.path == "/wake":
+        service().wake()
+    else:
+        service().tick()
     return "OK"

@@ -2,8 +2,8 @@
 
 Recordings are plain samples. LOG gets a line for each window heard; each call of the recogniser takes SECONDS, and
 fails if a window holds the word that the variable POISON names. Each stretch takes DECODING seconds to decode. A
-window that holds the word HOLD, or any if that is ``all``, waits: then there is a file LOG.held, and it goes on once
-there is one LOG.go. While there is a file beside LOG that ends in .full, the disk is said to be.
+window that holds the word HOLD, or any if that is ``all``, waits: then there is a file LOG.held, and it goes on
+once there is one LOG.go. While there is a file beside LOG that ends in .full, the disk is said to be.
 """
 
 import os

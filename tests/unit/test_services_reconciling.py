@@ -214,3 +214,22 @@ def test_a_bucket_that_cannot_be_listed_does_not_stop_the_round(make: Make, line
         "The uploads could not be looked at",
         "A round was taken",
     ]
+
+
+def test_a_first_chunk_starts_a_worker_where_there_is_none(make: Make, lines: io.StringIO) -> None:
+    pool = Pool()
+    make(pool=pool).wake()
+    assert pool.instances == 1
+    pool.instances = 3
+    make(pool=pool).wake()
+    assert pool.instances == 3
+    assert [line["message"] for line in logged(lines)] == ["A worker was asked for"]
+
+
+def test_a_pool_that_fails_is_woken_again(make: Make, lines: io.StringIO) -> None:
+    def fail(call: str, _: object) -> None:
+        raise Misconfigured(CANARY)
+
+    with pytest.raises(Retry):
+        make(pool=Faulty(Pool(), fail)).wake()
+    assert "Misconfigured" in lines.getvalue()

@@ -16,8 +16,8 @@ OLDEST_AV = (17, 1)
 """17.0.1 shipped an FFmpeg with a critical flaw."""
 
 LEAST_MEMORY = 2**30
-"""Bytes. The decoding processes take up to 363 MB (see the README's figures), the weights of base 145 MB; its batches
-come on top."""
+"""Bytes. The decoding processes take up to 363 MB (see the README's figures), the weights of base 145 MB; its
+batches come on top."""
 
 LEAST_DISK = 2**30
 """Bytes. An hour of speech waits as at most 115 MB: 16,000 samples a second of two bytes, before FLAC."""

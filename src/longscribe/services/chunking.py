@@ -95,6 +95,6 @@ class Waker:
             headers = {}
             if self._url.startswith("https://"):
                 headers["Authorization"] = f"Bearer {fetch_id_token(Request(), self._url)}"  # type: ignore[no-untyped-call]
-            requests.post(self._url, headers=headers, timeout=WAKE_SECONDS).raise_for_status()
+            requests.post(f"{self._url}/wake", headers=headers, timeout=WAKE_SECONDS).raise_for_status()
         except Exception as error:
             self._log.failure("The reconciler could not be called", error)

@@ -1,4 +1,4 @@
-"""The reconciler as a service: one round over every job that is not at rest, for a timer and for a first chunk."""
+"""The reconciler as a service: for a timer a round over every job that is not at rest, for a first chunk a worker."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,7 +11,7 @@ from longscribe.ports import BlobInfo, Clock
 from longscribe.services.chunking import NOTE
 from longscribe.services.events import Retry
 from longscribe.stages.chunker import job_id
-from longscribe.stages.reconciler import ReconcilerPorts, reconcile
+from longscribe.stages.reconciler import ReconcilerPorts, reconcile, wake
 
 
 class Unscaled:
@@ -65,6 +65,19 @@ class Reconciling:
             self._find_missed()
             self._log("A round was taken", count=done.jobs, waiting=done.backlog.chunks, instances=done.instances)
             return
+        raise Retry
+
+    def wake(self) -> None:
+        """Start a worker if there is none: a recording's first chunk waits, and a round costs reads for each job.
+
+        Raises `Retry`.
+        """
+        try:
+            if wake(self._ports.pool):
+                self._log("A worker was asked for", instances=1)
+            return
+        except Exception as error:  # its words must not reach the platform's log
+            self._log.failure("A worker could not be asked for", error)
         raise Retry
 
     def _count(self) -> int:
