@@ -1,4 +1,4 @@
-"""The reconciler as a service: for a timer a round over every job that is not at rest, for a first chunk a worker."""
+"""The reconciler as a service: for a timer a round over all jobs not at rest, for a first chunk a worker."""
 
 from collections.abc import Callable, Iterable
 
