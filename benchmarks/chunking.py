@@ -2,7 +2,8 @@
 
     python -m benchmarks.chunking [RECORDING…] [--json OUT.json]
 
-Without arguments it makes two recordings, of 6.8 and 13.6 hours (m4a, 44.1 kHz, stereo), in a temporary directory.
+Without arguments it makes recordings of 6.8 and 13.6 hours (m4a, 44.1 kHz, stereo) in a temporary directory, and
+one of 6.8 hours in noise, most of which both speech detectors have to hear.
 The whole stage is measured: decode, detect, plan, encode, write, queue. Memory is summed over the process and its
 children (PSS: shared pages counted once), sampled ten times a second.
 """
@@ -20,12 +21,14 @@ from typing import Any
 from benchmarks import longfile
 from longscribe import wiring
 from longscribe.adapters.media.av_media import AvMedia
-from longscribe.adapters.speech import WebRtcDetector
+from longscribe.adapters.silero import Silero
 from longscribe.core.settings import Settings
+from longscribe.documents import Chunk, Job
 from longscribe.messages import UploadEvent
 from longscribe.stages import chunker
 
-HOURS = (6.8, 13.6)
+MADE = ((6.8, None), (13.6, None), (6.8, 10.0))
+"""Hours, and decibels from the noise, if any, up to the speech."""
 
 
 class Memory(threading.Thread):
@@ -75,7 +78,7 @@ def measure(path: Path, home: Path) -> dict[str, Any]:
             queue=stores.queue,
             jobs=stores.jobs,
             media=AvMedia(workers),
-            detector=WebRtcDetector(),
+            detector=wiring.detector(),
             clock=stores.clock,
             executor=executor,
             chunks_bucket=wiring.CHUNKS_BUCKET,
@@ -85,7 +88,8 @@ def measure(path: Path, home: Path) -> dict[str, Any]:
     took, after = time.monotonic() - began, os.times()
     peak = memory.stop()
     (job,) = stores.jobs.jobs()
-    first = stores.jobs.chunk(job.job_id, 0).updated - job.created
+    chunks = list(stores.jobs.chunks(job.job_id))
+    first = chunks[0].updated - job.created
     stores.close()
     if outcome is not chunker.Chunked.SEALED or job.seal is None:
         raise SystemExit(f"The recording was not chunked: {job.reason}")
@@ -99,7 +103,17 @@ def measure(path: Path, home: Path) -> dict[str, Any]:
         "peak_memory_mb": round(peak),
         "first_chunk_seconds": round(first, 2),
         "chunks": job.seal.chunks,
+        "judged_by_silero_percent": _second(job, chunks),
     }
+
+
+def _second(job: Job, chunks: list[Chunk]) -> float:
+    """Return the percentage of a sealed job's recording that the second detector judged."""
+    assert job.seal is not None
+    judged = [*(one for chunk in chunks for one in chunk.judged), *job.seal.judged]
+    return round(
+        100 * sum(one.end - one.start for one in judged if one.detector == Silero.name) / job.seal.samples, 1
+    )
 
 
 def main() -> None:
@@ -110,17 +124,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         recordings = options.recordings
-        for hours in () if recordings else HOURS:
-            path = Path(directory) / f"long-{hours:g}h.m4a"
-            longfile.write(path, hours)
+        for hours, snr in () if recordings else MADE:
+            path = Path(directory) / f"{hours:g} hours{'' if snr is None else f', noise, {snr:g} dB'}.m4a"
+            longfile.write(path, hours, snr=snr)
             recordings = [*recordings, path]
         rows = [measure(path, Path(directory) / f"home-{number}") for number, path in enumerate(recordings)]
-    print("| recording | hours | seconds | processor s | peak memory MB | first chunk s | chunks |")
-    print("|---|---|---|---|---|---|---|")
+    print("| recording | hours | seconds | processor s | peak memory MB | first chunk s | chunks | by Silero % |")
+    print("|---|---|---|---|---|---|---|---|")
     for row in rows:
         print(
             f"| {row['recording']} | {row['hours']} | {row['seconds']} | {row['processor_seconds']}"
-            f" | {row['peak_memory_mb']} | {row['first_chunk_seconds']} | {row['chunks']} |"
+            f" | {row['peak_memory_mb']} | {row['first_chunk_seconds']} | {row['chunks']}"
+            f" | {row['judged_by_silero_percent']} |"
         )
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -31,7 +31,6 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel, decode_audio
 from benchmarks.scoring import score
 from longscribe.adapters.hardware import cores, keep_memory
 from longscribe.adapters.models import locate
-from longscribe.adapters.speech import WebRtcDetector
 from longscribe.adapters.whisper import Whisper
 from longscribe.core import speech
 from longscribe.core.cutting import Planner
@@ -40,6 +39,7 @@ from longscribe.core.merging import place
 from longscribe.core.settings import Settings
 from longscribe.messages import Window, Word
 from longscribe.ports import Samples, WindowAudio
+from longscribe.wiring import detector
 
 LANGUAGE = "en"
 WAYS = "transcribe,ours,batched-4,batched-8,batched-16,pair-4"
@@ -61,8 +61,8 @@ class Run:
 def planned(samples: Samples) -> list[tuple[Window, Samples]]:
     """Return the project's own windows over ``samples``, each with the audio it is decoded from."""
     planner = Planner(Settings().chunk_seconds)
-    verdicts = WebRtcDetector().detect(samples, 0)
-    chunks = planner.feed(speech.frames(0, samples, verdicts))
+    heard = detector().detect(samples, 0)
+    chunks = planner.feed(speech.frames(0, samples, heard))
     chunks += planner.finish(len(samples))[0]
     return [
         (window, np.concatenate([samples[span.start : span.end] for span in window.spans]))

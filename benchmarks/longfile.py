@@ -55,10 +55,18 @@ def _encoded(audio: npt.NDArray[np.int16], rate: int, stream: av.AudioStream) ->
         yield from stream.encode(frame)
 
 
-def write(path: Path, hours: float, seed: int = 1) -> None:
-    """Write ``hours`` of audio to ``path``, in the format its ending names."""
+def with_noise(audio: npt.NDArray[np.int16], snr: float, seed: int = 1) -> npt.NDArray[np.int16]:
+    """Return ``audio`` in white noise ``snr`` dB below its mean power, pauses left out of that mean."""
+    loud = audio[np.abs(audio) > 500].astype(np.float64)
+    noise = np.random.default_rng(seed).normal(0, np.sqrt(np.square(loud).mean()) * 10 ** (-snr / 20), audio.shape)
+    return np.clip(audio + noise, -32_768, 32_767).astype(np.int16)
+
+
+def write(path: Path, hours: float, seed: int = 1, snr: float | None = None) -> None:
+    """Write ``hours`` of audio to ``path``, in the format its ending names; with noise if ``snr`` (dB) is given."""
     container, codec, rate = FORMATS[path.suffix[1:]]
     audio = speechlike(UNIT_SECONDS, rate, seed)
+    audio = audio if snr is None else with_noise(audio, snr, seed)
     with av.open(str(path), "w", format=container) as out:
         stream = out.add_stream(codec, rate=rate, layout="stereo")
         stream.bit_rate = 128_000

@@ -109,7 +109,7 @@ def accuracy(path: Path, segments: list[dict[str, Any]], reference: str) -> list
             continue
         with tempfile.TemporaryDirectory() as directory:
             file = Path(directory) / "recording.wav"
-            _write(file, audio)
+            write(file, audio)
             text, took = plain(audio)
             seconds = len(audio) / SAMPLE_RATE
             rows.append(measured(f"{variant}: transcribe", [took], seconds, reference, text))
@@ -120,7 +120,8 @@ def accuracy(path: Path, segments: list[dict[str, Any]], reference: str) -> list
     return rows
 
 
-def _write(path: Path, samples: np.ndarray) -> None:
+def write(path: Path, samples: np.ndarray) -> None:
+    """Write 16-bit mono samples as a WAV file."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

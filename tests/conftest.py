@@ -8,8 +8,10 @@ from hypothesis import settings
 
 from tests.standins import Bench
 
-# Promises ask for ten thousand examples: ``pytest --hypothesis-profile=long``; by default there are a few hundred.
+# Promises ask for ten thousand examples: ``make properties``, or ``pytest --hypothesis-profile=long``.
+settings.register_profile("short", max_examples=300)
 settings.register_profile("long", max_examples=10_000, deadline=None)
+settings.load_profile("short")
 
 
 @pytest.fixture

@@ -21,13 +21,15 @@ from longscribe.adapters.local.jobs import SqliteJobs
 from longscribe.adapters.local.queue import SqliteQueue, Subscription
 from longscribe.core import ids, topics
 from longscribe.core.limits import FRAME, GRID, LEASE_SECONDS, MAX_ATTEMPTS_EMBEDDED, SAMPLE_RATE
+from longscribe.core.scaling import Fleet
 from longscribe.core.settings import Settings
 from longscribe.documents import Chunk, Job
 from longscribe.errors import BadInput, Poison
-from longscribe.messages import Missing, UploadEvent, WindowResult, Word
-from longscribe.ports import Clock, DeadLetterPolicy, Decoded, RangeReader, Samples, Verdicts, WindowAudio
+from longscribe.messages import Judged, Missing, UploadEvent, WindowResult, Word
+from longscribe.ports import Clock, DeadLetterPolicy, Decoded, Heard, RangeReader, Samples, WindowAudio
 from longscribe.stages.assembler import AssemblerPorts, take_dead_letter, take_result
 from longscribe.stages.chunker import ChunkerPorts
+from longscribe.stages.reconciler import ReconcilerPorts
 from longscribe.stages.worker import Prepared, WorkerPorts, conclude, prepare
 from tests.contract.clocks import ManualClock
 
@@ -116,9 +118,10 @@ class LevelDetector:
 
     name = "level"
 
-    def detect(self, samples: Samples, lead: int) -> Verdicts:
+    def detect(self, samples: Samples, lead: int) -> Heard:
         whole = (len(samples) - lead) // FRAME * FRAME
-        return np.abs(samples[lead : lead + whole].astype(np.int32)).reshape(-1, FRAME).max(axis=1) > 100
+        loud = np.abs(samples[lead : lead + whole].astype(np.int32)).reshape(-1, FRAME).max(axis=1) > 100
+        return Heard(loud, (Judged(0, len(samples) - lead, self.name),))
 
 
 @dataclass
@@ -218,6 +221,19 @@ class Inline(Executor):
         return future
 
 
+class Pool:
+    """A GPU pool that is always as large as it was asked to be."""
+
+    def __init__(self) -> None:
+        self.sizes = [0]  #: all of them, in order
+
+    def size(self) -> int:
+        return self.sizes[-1]
+
+    def resize(self, instances: int) -> None:
+        self.sizes.append(instances)
+
+
 class SystemClock:
     """The machine's own time."""
 
@@ -247,6 +263,7 @@ class Bench:
         self.jobs = SqliteJobs(home / "jobs.sqlite", self.clock)
         self.media = PcmMedia()
         self.recogniser = ToneRecogniser()
+        self.pool = Pool()
         self.executor: Executor = Inline()
 
     def close(self) -> None:
@@ -290,6 +307,12 @@ class Bench:
         ports = {"blobs": self.blobs, "queue": self.queue, "jobs": self.jobs, "transcripts_bucket": "transcripts"}
         return AssemblerPorts(**{**ports, **other})
 
+    def reconciler(self, **other: Any) -> ReconcilerPorts:
+        assembler = self.assembler(
+            **{name: other.pop(name) for name in ("blobs", "queue", "jobs") if name in other}
+        )
+        return ReconcilerPorts(**{"assembler": assembler, "pool": self.pool, "fleet": Fleet(maximum=4), **other})
+
     def work(self, limit: int = 1_000) -> int:
         """Be the worker until nothing waits, or ``limit`` messages were taken; return how many were run."""
         ran = 0
@@ -309,7 +332,7 @@ class Bench:
         outcomes = []
         for subscription, take in ((topics.RESULTS, take_result), (topics.DEAD_CHUNKS, take_dead_letter)):
             while got := self.queue.pull(subscription, 1):
-                outcomes.append(str(take(got[0].data, self.assembler())))
+                outcomes.append(str(take(got[0].data, self.assembler()).what))
                 self.queue.acknowledge(subscription, [got[0].lease])
         return outcomes
 

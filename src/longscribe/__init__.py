@@ -11,7 +11,6 @@ See `transcribe` and `stream`; what they raise is in `longscribe.errors`.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Coverage", "Segment", "Settings", "TimedWord", "Transcript", "stream", "transcribe"]
 
-__version__ = version("longscribe")
+__version__ = "0.1.0"
 
 _HOMES = {
     "longscribe.api": ("stream", "transcribe"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from longscribe.ports import Samples, SpeechDetector, Verdicts
+from longscribe.ports import Heard, Samples, SpeechDetector
 
 
 class Unwanted(Exception):
@@ -17,7 +17,7 @@ class Attended:
         self._detector = detector
         self._wanted = wanted
 
-    def detect(self, samples: Samples, lead: int) -> Verdicts:
+    def detect(self, samples: Samples, lead: int) -> Heard:
         """Return the detector's verdicts."""
         if not self._wanted():
             raise Unwanted

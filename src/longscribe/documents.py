@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from longscribe.core.settings import Settings
-from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Missing, Silence
+from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Judged, Missing, Silence
 
 
 class JobState(StrEnum):
@@ -32,6 +32,7 @@ class Seal(msgspec.Struct, frozen=True):
     chunks: int  #: how many there are
     silences: tuple[Silence, ...] = ()  #: after the last chunk
     missing: tuple[Missing, ...] = ()  #: after the last chunk
+    judged: tuple[Judged, ...] = ()  #: after the last chunk
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +47,24 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     updated: float
     seal: Seal | None = None
     language: str | None = None  #: settled
-    reason: str | None = None  #: why it failed, one sentence
+    reason: str | None = None  #: why it failed or was cancelled, one sentence
     transcripts: tuple[BlobRef, ...] = ()  #: one for each format, once written
+    settled: float = 0.0  #: when the chunks began to be read for ``transcripts``, in seconds since 1970
+    replayed: bool = False  #: the chunks say something else since: to be settled again once no more results come
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether a reconciler has nothing to do with it."""
+        return self.state.ended and not (self.replayed and self.state in (JobState.COMPLETE, JobState.PARTIAL))
+
+
+class Worker(msgspec.Struct, frozen=True):
+    """A worker, as it reported last."""
+
+    name: str
+    model: str
+    device: str
+    pulled: float  #: when a queue last answered it, in seconds since 1970
 
 
 class ChunkState(StrEnum):
@@ -62,12 +79,17 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """One chunk: what was cut, and what became of it.
 
     What the task's windows leave of ``task.start`` to ``task.end`` is tiled by ``silences`` and ``missing``.
+    ``judged`` tiles all of it; no silence reaches over one of its boundaries.
     """
 
     task: ChunkTask  #: as last queued: its run is the chunk's current run
     silences: tuple[Silence, ...] = ()
     missing: tuple[Missing, ...] = ()  #: stretches that could not be decoded
+    judged: tuple[Judged, ...] = ()
     state: ChunkState = ChunkState.PENDING
     updated: float = 0.0
+    queued: float = 0.0  #: when its message was last sent, or was about to be
+    sendings: int = 1  #: of that run's message: more than one where it was taken for lost
+    overwritten: float = 0.0  #: when a result last changed what it says although it was no longer pending
     result: ChunkResult | None = None  #: while a later run is pending, still the one before
     reason: str | None = None  #: why the last run was given up

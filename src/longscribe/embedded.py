@@ -12,7 +12,6 @@ State lies under one directory, the home, held by one process at a time::
 """
 
 import dataclasses
-import fcntl
 import os
 import stat
 import threading
@@ -25,13 +24,14 @@ from pathlib import Path
 from typing import Self
 
 from longscribe import __version__, wiring
+from longscribe.adapters.local import lock
 from longscribe.attended import Attended, Unwanted
-from longscribe.core import ids, topics
-from longscribe.core.assembly import assemble
+from longscribe.core import topics
 from longscribe.core.settings import Settings
 from longscribe.core.transcript import Transcript
 from longscribe.documents import Job, JobState
-from longscribe.errors import BadInput, Busy, Gone, LongscribeError, NoSpace, Poison, Transient
+from longscribe.errors import BadInput, Gone, LongscribeError, NoSpace, Poison, Transient
+from longscribe.follow import transcript
 from longscribe.messages import ChunkTask, UploadEvent, decode, decode_result
 from longscribe.ports import Blobs, Delivery, Queue
 from longscribe.pulling import IDLE_SECONDS, PullLoop
@@ -63,7 +63,7 @@ class Embedded:
         self._settings = settings
         self._machine = machine
         self._serving = serving
-        self._lock = _lock(home)
+        self._lock = lock.take(home, settings.model)
         try:
             self._stores = wiring.local_stores(home)
             self._stores.queue.void_leases()
@@ -103,7 +103,7 @@ class Embedded:
         path = checked(path)
         found = self.blobs.stat(str(path.parent), path.name)
         event = UploadEvent(found.ref, found.size, {})
-        job_id = job_of(event)
+        job_id = chunker.job_id(event)
         if afresh or not self._goes_on(job_id):
             self.forget(job_id)
         self.take(event)
@@ -173,10 +173,7 @@ class Embedded:
 
     def transcript(self, job_id: str) -> Transcript:
         """Return an ended job's transcript. Raises `BadInput` with the reason if the job failed."""
-        job = self.jobs.job(job_id)
-        if job.reason is not None:
-            raise BadInput(job.reason)
-        return assemble(job, self.jobs.chunks(job_id), job.language)
+        return transcript(self.jobs, job_id)
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
@@ -216,14 +213,11 @@ class Embedded:
             return event
 
     def _cut(self, event: UploadEvent, ports: chunker.ChunkerPorts) -> None:
-        job_id = job_of(event)
-        attended = Attended(ports.detector, lambda: not self._stop.is_set() and self._being_cut(job_id))
+        attended = Attended(ports.detector, lambda: not self._stop.is_set())
         try:
             chunker.chunk(event, dataclasses.replace(ports, detector=attended))
         except Unwanted:
-            self._forget_unless_known(job_id)
-        except Gone:
-            self._fail(job_id, "The recording was deleted or changed while it was being read; give it again.")
+            return
         except NoSpace:
             raise
         except Exception as error:  # one recording must not harm the others
@@ -234,7 +228,7 @@ class Embedded:
 
     def _again(self, event: UploadEvent, error: Exception) -> None:
         """Let a recording be cut once more, unless that was tried often enough."""
-        job_id = job_of(event)
+        job_id = chunker.job_id(event)
         self._tries[job_id] += 1
         if self._tries[job_id] < CUTTINGS:
             self._stop.wait(HEAL_SECONDS)
@@ -242,19 +236,6 @@ class Embedded:
         else:
             reason = f"The recording could not be cut ({_named(error)}); see whether it plays, and give it again."
             self._fail(job_id, reason)
-
-    def _being_cut(self, job_id: str) -> bool:
-        try:
-            return self.jobs.job(job_id).state is JobState.CHUNKING
-        except Gone:
-            return False
-
-    def _forget_unless_known(self, job_id: str) -> None:
-        """Leave nothing of a job that somebody deleted while it was worked on."""
-        try:
-            self.jobs.job(job_id)
-        except Gone:
-            self.forget(job_id)
 
     def _fail(self, job_id: str, reason: str) -> None:
         """End a job that cannot go on; one that was deleted meanwhile is forgotten altogether."""
@@ -269,7 +250,7 @@ class Embedded:
         rest = HEAL_SECONDS
         while not self._stop.wait(rest):
             began = time.monotonic()
-            waiting = [job.job_id for job in self.jobs.jobs() if not job.state.ended]
+            waiting = [job.job_id for job in self.jobs.unfinished()]
             # A message is acknowledged only after the one it causes was published: a job without any is left alone.
             worked_on = self._stores.queue.groups()
             for job_id in waiting:
@@ -350,11 +331,6 @@ def _job_named(topic: str, data: bytes) -> str:
     return (decode_result(data) if topic == topics.RESULTS else decode(data, ChunkTask)).job_id
 
 
-def job_of(event: UploadEvent) -> str:
-    """Return the id of an upload's job."""
-    return ids.job_id(event.recording.bucket, event.recording.name, event.recording.generation)
-
-
 def checked(path: Path) -> Path:
     """Return the path of a readable, non-empty file, made absolute. Raises `BadInput`."""
     try:
@@ -370,22 +346,3 @@ def checked(path: Path) -> Path:
     if found.st_size == 0:
         raise BadInput(f"{path} is empty; was it copied whole?")
     return path.resolve()
-
-
-def _lock(home: Path) -> int:
-    """Take the home for this process; return the lock's descriptor."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise BadInput(
-            f"{home} cannot be written ({error.strerror}); choose another directory with --out."
-        ) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise Busy(
-            f"Another longscribe is at work in {home}; wait for it to end, or choose another directory."
-        ) from None
-    return descriptor

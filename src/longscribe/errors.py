@@ -5,7 +5,8 @@
     LongscribeError
     ├── Transient            try again: the message is nacked and redelivered
     │   ├── Busy             another process holds the store or the lock
-    │   └── NoSpace          the disk is full: nothing is lost, go on once there is room
+    │   ├── NoSpace          the disk is full: nothing is lost, go on once there is room
+    │   └── Misconfigured    the deployment lacks a right or a resource: nothing is lost, go on once it is mended
     ├── Permanent            trying again cannot help: the job fails with the sentence as its reason
     │   ├── BadInput         the recording or a setting is at fault; the command line exits with 2
     │   │   └── OverLimit    a bound of ``core/limits.py`` is exceeded
@@ -28,6 +29,10 @@ class Transient(LongscribeError):
 
 class Busy(Transient):
     """Another process holds what is needed."""
+
+
+class Misconfigured(Transient):
+    """The deployment lacks a right or a resource; the text names it. No recording is at fault."""
 
 
 class Permanent(LongscribeError):

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from longscribe.core import voting
+from longscribe.core.assembly import assemble
 from longscribe.core.cutting import OVERLAP
 from longscribe.core.merging import Merger
 from longscribe.core.progress import Progress, progress
 from longscribe.core.segmenting import Segmenter
-from longscribe.core.transcript import Segment
+from longscribe.core.transcript import Segment, Transcript
 from longscribe.documents import Chunk, ChunkState, Job, JobState
+from longscribe.errors import BadInput
 from longscribe.ports import Jobs
 
 
@@ -55,6 +57,14 @@ class Follower:
             if waits or not (over or voting.settled(chunk)):
                 return number
         return len(chunks)
+
+
+def transcript(jobs: Jobs, job_id: str) -> Transcript:
+    """Return an ended job's transcript. Raises `BadInput` with the reason if it failed or was cancelled, `Gone`."""
+    job = jobs.job(job_id)
+    if job.reason is not None:
+        raise BadInput(job.reason)
+    return assemble(job, jobs.chunks(job_id), job.language)
 
 
 def _add(one: Progress, other: Progress) -> Progress:

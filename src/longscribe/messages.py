@@ -52,6 +52,14 @@ class Missing(msgspec.Struct, frozen=True, array_like=True):
     reason: str
 
 
+class Judged(msgspec.Struct, frozen=True, array_like=True):
+    """A stretch, and which detector said where in it there is speech."""
+
+    start: int
+    end: int
+    detector: str
+
+
 class Window(msgspec.Struct, frozen=True):
     """At most 30 s of audio: one input of Whisper.
 
@@ -63,6 +71,7 @@ class Window(msgspec.Struct, frozen=True):
     start: int
     end: int
     spans: tuple[Span, ...]
+    language: str | None = None  #: pinned by the vote on the recording's language; None: as its chunk has it
 
     @property
     def samples(self) -> int:
@@ -101,7 +110,8 @@ class ChunkTask(msgspec.Struct, frozen=True, tag=True):
     speech: int  #: samples of speech in the windows
     priority: Priority
     model: str  #: that is to transcribe it
-    language: str | None = None  #: pinned; None: detect
+    language: str | None = None  #: as given in the settings; None: each window detects
+    resent: bool = False  #: its message was taken for lost: to be run only while the chunk is pending
     version: int = VERSION
 
 
@@ -133,6 +143,7 @@ class WindowResult(msgspec.Struct, frozen=True):
     log_probability: float  #: mean natural logarithm of the tokens' probabilities
     temperature: float = 0.0  #: of the decoding that was kept
     guards: tuple[Guard, ...] = ()  #: what still failed after every fallback
+    unused_terms: int = 0  #: so many of the vocabulary's last terms found no room in the model's prompt
 
     @property
     def text(self) -> str:

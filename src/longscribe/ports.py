@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from longscribe.documents import Chunk, Job, JobState, Seal
-from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Missing, WindowResult
+from longscribe.documents import Chunk, Job, JobState, Seal, Worker
+from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Judged, Missing, WindowResult
 
 Samples = npt.NDArray[np.int16]
 """Mono audio at 16 kHz, shape (samples,)."""
@@ -129,7 +129,15 @@ class Jobs(Protocol):
         ...
 
     def jobs(self) -> Iterator[Job]:
-        """Yield every job, the newest first."""
+        """Yield every job, the newest first. For people: it reads them all."""
+        ...
+
+    def unfinished(self) -> Iterator[Job]:
+        """Yield the jobs that are not at rest, in any order, at one read each; the others cost nothing."""
+        ...
+
+    def last_moved(self) -> float:
+        """Return when a job was last written, 0.0 where there is none, at the cost of one read."""
         ...
 
     def seal(self, job_id: str, seal: Seal) -> Job:
@@ -141,6 +149,13 @@ class Jobs(Protocol):
 
         Return the job as it then is, or None if it was not in ``source``. Raises `IllegalMove` for a move that
         ``core/progress.py`` does not allow, `Gone` for an unknown job.
+        """
+        ...
+
+    def amend(self, job: Job, **changes: object) -> Job | None:
+        """Set ``changes``, the state not among them, on a job that nobody has written since ``job`` was read.
+
+        Return the job as it then is, or None, and no change, if somebody has. Raises `Gone`.
         """
         ...
 
@@ -156,8 +171,11 @@ class Jobs(Protocol):
         """Yield a job's chunks from ``first`` on, by index."""
         ...
 
-    def store_result(self, result: ChunkResult) -> bool:
-        """Make the chunk *done* with this result; False, and no change, unless its current run is the result's."""
+    def store_result(self, result: ChunkResult) -> Chunk | None:
+        """Make the chunk *done* with this result and return it; None, and no change, if that is not for it.
+
+        ``core/progress.py`` has the rule (``answered``). The very result it holds already is not written again.
+        """
         ...
 
     def give_up(self, job_id: str, index: int, run: int, reason: str) -> bool:
@@ -174,12 +192,43 @@ class Jobs(Protocol):
         """
         ...
 
+    def resend(self, seen: Chunk) -> bool:
+        """Note that a pending chunk's message is about to be sent again; False, and no change, if that is undue.
+
+        It is undue if the chunk is no longer pending, or was sent again by another since it was ``seen``.
+        """
+        ...
+
     def any_pending(self, job_id: str) -> bool:
         """Return whether at least one chunk is pending, at the cost of one read."""
         ...
 
+    def count_pending(self, job_id: str) -> int:
+        """Return how many chunks are pending, at the cost of one read for every thousand of them."""
+        ...
+
+    def pending(self, job_id: str) -> Iterator[Chunk]:
+        """Yield the pending chunks by index, at one read each; a reader may write between two of them."""
+        ...
+
+    def last_queued(self, job_id: str) -> Chunk | None:
+        """Return the chunk whose message was sent last, None where there is none, at the cost of one read."""
+        ...
+
+    def last_changed(self, job_id: str) -> Chunk | None:
+        """Return the chunk that was written last, None where there is none, at the cost of one read."""
+        ...
+
     def delete_job(self, job_id: str) -> None:
         """Delete a job and its chunks."""
+        ...
+
+    def report(self, worker: Worker) -> None:
+        """Record how a worker is, over what it reported before."""
+        ...
+
+    def workers(self) -> Iterator[Worker]:
+        """Yield the workers of the last day, by name."""
         ...
 
 
@@ -223,12 +272,20 @@ class Media(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What a detector made of some audio."""
+
+    speech: Verdicts
+    judged: tuple[Judged, ...]  #: tiles the audio, its first sample being 0; boundaries between frames
+
+
 class SpeechDetector(Protocol):
     """Says which frames hold speech."""
 
     name: str
 
-    def detect(self, samples: Samples, lead: int) -> Verdicts:
+    def detect(self, samples: Samples, lead: int) -> Heard:
         """Return one verdict for each whole 10 ms frame after the first ``lead`` samples, which only warm it up.
 
         Keeps nothing between calls: the same samples give the same verdicts.
@@ -265,4 +322,16 @@ class Recogniser(Protocol):
         A window's result does not depend on its company (to the bit on a CPU). Raises `Transient` when the device
         is out of memory even for one window.
         """
+        ...
+
+
+class GpuPool(Protocol):
+    """The workers' machines. Only the reconciler changes their number."""
+
+    def size(self) -> int:
+        """Return how many instances are asked for, started or not."""
+        ...
+
+    def resize(self, instances: int) -> None:
+        """Ask for ``instances``; they start and stop later. Raises `Busy` while another change is under way."""
         ...

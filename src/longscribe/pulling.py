@@ -89,8 +89,25 @@ class PullLoop:
         self._ready: deque[_Place] = deque()
         self._in_flight: Counter[_Chunk] = Counter()
         self._stopping = False
+        self._draining = False
         self._fatal: NoSpace | None = None
         self._low_pulled = clock.now()
+        self.pulled = clock.now()  #: when the queue last answered
+        self.progressed = clock.now()  #: when a pull or a batch last ended
+
+    def drain(self) -> None:
+        """Make `run` return once every held chunk is done; no more are leased."""
+        with self._changed:
+            self._draining = True
+            self._changed.notify_all()
+
+    def abandon(self) -> None:
+        """Give all held chunks back at once, whatever the lanes are doing: for a process that ends now."""
+        with self._changed:
+            self._stopping = True
+            held, self._held = self._held, []
+            self._changed.notify_all()
+        self._give_back(held)
 
     def stop(self) -> None:
         """Make `run` return once the batches under way are done."""
@@ -121,12 +138,15 @@ class PullLoop:
     def _feed(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._room() > 0)
-                if self._stopping:
+                self._changed.wait_for(lambda: self._stopping or self._draining or self._room() > 0)
+                if self._draining:
+                    self._changed.wait_for(lambda: self._stopping or not self._held)
+                if self._stopping or self._draining:
                     return
                 room = self._room()
             pulled = self._pull(room)
             with self._changed:
+                self.pulled = self.progressed = self._clock.now()
                 self._held.extend(pulled)
                 self._last = len(pulled) < room
                 if pulled:
@@ -226,6 +246,7 @@ class PullLoop:
         total = sum(len(window.samples) for window in audio)
         finished = []
         with self._changed:
+            self.progressed = self._clock.now()
             for (chunk, number), window, result in zip(batch, audio, results, strict=True):
                 chunk.heard[number] = result
                 chunk.device_seconds += seconds * len(window.samples) / total

@@ -26,9 +26,10 @@ from longscribe.core.rendering import render
 from longscribe.core.settings import Settings, from_metadata
 from longscribe.core.transcript import Kind, Transcript
 from longscribe.documents import Job, JobState
-from longscribe.embedded import LOOK_SHARE, Embedded, job_of
+from longscribe.embedded import LOOK_SHARE, Embedded
 from longscribe.errors import BadInput, Gone, LongscribeError, NoSpace
 from longscribe.messages import UploadEvent
+from longscribe.stages import chunker
 from longscribe.watching import FULL, put_whole
 
 POLL_SECONDS = 0.5
@@ -190,7 +191,7 @@ class Serving:
         found = self._work.blobs.stat(wiring.UPLOADS_BUCKET, name)
         event = UploadEvent(found.ref, found.size, {})
         try:
-            self._work.jobs.job(job_of(event))
+            self._work.jobs.job(chunker.job_id(event))
         except Gone:
             pass
         else:

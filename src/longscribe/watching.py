@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from enum import Enum, auto
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,9 +17,10 @@ from longscribe.core.ids import digest
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.rendering import render
 from longscribe.core.transcript import Kind, Status, Transcript
-from longscribe.embedded import Embedded
-from longscribe.errors import BadInput, NoSpace
+from longscribe.documents import JobState
+from longscribe.errors import BadInput, Gone, NoSpace
 from longscribe.follow import Follower, View
+from longscribe.ports import Jobs
 
 POLL_SECONDS = 0.5
 
@@ -29,6 +31,30 @@ class Outcome(Enum):
     COMPLETE = auto()
     PARTIAL = auto()  #: something is missing, and was named
     REFUSED = auto()  #: bad input: nothing was written
+    CANCELLED = auto()  #: or deleted, by somebody else: nothing was written
+
+
+class Work(Protocol):
+    """Jobs that somebody is at work on: `Embedded`, or another process."""
+
+    problems: list[str]  #: what went wrong on the way and was tried again
+
+    @property
+    def jobs(self) -> Jobs:
+        """The documents."""
+        ...
+
+    def check(self) -> None:
+        """Raise what ended the work, if something did."""
+        ...
+
+    def transcript(self, job_id: str) -> Transcript:
+        """Return an ended job's transcript. Raises `BadInput` with the reason if there is none."""
+        ...
+
+    def drop_audio(self, job_id: str) -> None:
+        """Delete the audio of a job's chunks."""
+        ...
 
 
 def printable(text: str) -> str:
@@ -36,7 +62,7 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def watch(work: Embedded, jobs: Mapping[str, Path], out: Path) -> list[Outcome]:
+def watch(work: Work, jobs: Mapping[str, Path], out: Path) -> list[Outcome]:
     """Show the progress of ``jobs`` (id → recording) until all have ended; write each transcript into ``out``.
 
     Raises what ended a stage of ``work``.
@@ -70,7 +96,7 @@ def watch(work: Embedded, jobs: Mapping[str, Path], out: Path) -> list[Outcome]:
 class _Watched:
     """One job and its bar."""
 
-    def __init__(self, work: Embedded, job_id: str, path: Path, bars: Progress) -> None:
+    def __init__(self, work: Work, job_id: str, path: Path, bars: Progress) -> None:
         self._work = work
         self._job_id = job_id
         self._path = path
@@ -78,14 +104,19 @@ class _Watched:
         self._follower = Follower(work.jobs, job_id)
         self._bar: TaskID = bars.add_task(escape(printable(path.name)), total=None, minutes="", speed="", left="")
         self._began = time.monotonic()
+        self._state: JobState | None = None
         self._before: int | None = None  # samples that were done when this process began
 
     def look(self) -> bool:
         """Draw how far the job is; return whether it has ended."""
-        view = self._follower.look()
+        try:
+            view = self._follower.look()
+        except Gone:
+            return True
         if self._before is None:
             self._before = view.progress.done_samples
         self._draw(view)
+        self._state = view.job.state
         return view.job.state.ended
 
     def _draw(self, view: View) -> None:
@@ -107,9 +138,9 @@ class _Watched:
         name = escape(printable(self._path.name))
         try:
             transcript = self._work.transcript(self._job_id)
-        except BadInput as error:
+        except (BadInput, Gone) as error:
             console.print(f"[red]{name}[/]: {escape(printable(str(error)))}")
-            return Outcome.REFUSED
+            return Outcome.REFUSED if self._state is JobState.FAILED else Outcome.CANCELLED
         self._work.drop_audio(self._job_id)
         written = [f"{self._path.stem}.{kind}" for kind in transcript.settings.formats]
         for kind, file in zip(transcript.settings.formats, written, strict=True):
@@ -119,7 +150,18 @@ class _Watched:
             f"[green]{name}[/]: {transcript.duration / 60:.1f} min in {took / 60:.1f} min"
             f" → {escape(printable(', '.join(written)))}"
         )
+        _tell_unused(transcript, name, console)
         return _told(transcript, name, console)
+
+
+def _tell_unused(transcript: Transcript, name: str, console: Console) -> None:
+    """Name the terms that the model was not given."""
+    if unused := transcript.unused_vocabulary:
+        console.print(
+            f"[yellow]{name}[/]: {len(unused)} of the {len(transcript.settings.vocabulary)} terms of the vocabulary"
+            " found no room in the model's prompt; shorten the list, or put what matters first. They are:"
+            f" {escape(printable(', '.join(unused)))}"
+        )
 
 
 def _told(transcript: Transcript, name: str, console: Console) -> Outcome:

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from longscribe.core.progress import MOVES
 from longscribe.core.settings import Settings
-from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
+from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal, Worker
 from longscribe.errors import Gone, IllegalMove
 from longscribe.messages import (
     BlobRef,
@@ -115,6 +115,65 @@ class JobsContract:
             jobs.create_job(make_job(name, created=created))
         assert [job.job_id for job in jobs.jobs()] == ["b", "a", "c"]
 
+    def test_the_unfinished_are_those_not_at_rest(self, jobs: Jobs) -> None:
+        assert list(jobs.unfinished()) == []
+        for state in JobState:
+            jobs.create_job(make_job(state, state=state))
+        late = jobs.amend(jobs.job(JobState.PARTIAL), replayed=True)
+        working = {JobState.CHUNKING, JobState.TRANSCRIBING, JobState.SETTLING}
+        assert {job.job_id for job in jobs.unfinished()} == working | {JobState.PARTIAL}
+        assert late in list(jobs.unfinished())
+        jobs.move(JobState.PARTIAL, JobState.PARTIAL, JobState.SETTLING, replayed=False)
+        jobs.move(JobState.PARTIAL, JobState.SETTLING, JobState.COMPLETE)
+        jobs.seal(JobState.CHUNKING, SEAL)
+        jobs.move(JobState.TRANSCRIBING, JobState.TRANSCRIBING, JobState.FAILED, replayed=True)
+        assert {job.job_id for job in jobs.unfinished()} == {JobState.CHUNKING, JobState.SETTLING}
+
+    def test_every_unfinished_job_of_many_comes_though_they_are_changed_meanwhile(self, jobs: Jobs) -> None:
+        together(4, lambda turn: [jobs.create_job(make_job(f"job-{n:03d}")) for n in range(turn, 230, 4)])
+        seen = set()
+        for job in jobs.unfinished():
+            seen.add(job.job_id)
+            jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED)
+        assert len(seen) == 230
+        assert list(jobs.unfinished()) == []
+
+    def test_the_last_write_to_any_job_is_known(self, jobs: Jobs, clock: Clock) -> None:
+        assert jobs.last_moved() == 0.0
+        jobs.create_job(make_job("a", created=5.0))
+        jobs.create_job(make_job("b", created=4.0))
+        assert jobs.last_moved() == 5.0
+        moved = jobs.move("b", JobState.CHUNKING, JobState.FAILED)
+        assert moved is not None
+        assert jobs.last_moved() == moved.updated > 5.0
+
+    def test_an_amended_job_keeps_its_state(self, jobs: Jobs, clock: Clock) -> None:
+        job = jobs.create_job(make_job())
+        before = clock.now()
+        amended = jobs.amend(job, replayed=True)
+        assert amended == jobs.job("job-1")
+        assert amended is not None
+        assert amended.updated >= before
+        assert replace(amended, replayed=False, updated=job.updated) == job
+        clock.sleep(0.01)
+        again = jobs.amend(amended)
+        assert again is not None
+        assert again.updated > amended.updated
+
+    def test_what_was_written_since_is_not_amended(self, jobs: Jobs) -> None:
+        old = jobs.create_job(make_job())
+        sealed = jobs.seal("job-1", SEAL)
+        assert jobs.amend(old, replayed=True) is None
+        assert jobs.job("job-1") == sealed
+        with pytest.raises(Gone):
+            jobs.amend(make_job("none"), replayed=True)
+
+    def test_of_many_amenders_one_wins(self, jobs: Jobs) -> None:
+        job = jobs.create_job(make_job())
+        amended = together(6, lambda number: jobs.amend(job, settled=float(number)))
+        (winner,) = [job for job in amended if job is not None]
+        assert jobs.job("job-1") == winner
+
     def test_sealing_moves_on_to_transcribing(self, jobs: Jobs, clock: Clock) -> None:
         jobs.create_job(make_job())
         clock.sleep(1)
@@ -202,7 +261,8 @@ class JobsContract:
         assert jobs.create_chunk(make_chunk(3))
         stored = jobs.chunk("job-1", 3)
         assert stored.updated >= before
-        assert replace(stored, updated=0.0) == make_chunk(3)
+        assert stored.queued == stored.updated
+        assert replace(stored, updated=0.0, queued=0.0) == make_chunk(3)
 
     def test_a_chunk_is_created_once(self, jobs: Jobs) -> None:
         jobs.create_chunk(make_chunk())
@@ -250,7 +310,7 @@ class JobsContract:
         chunk = jobs.chunk("job-1", 0)
         assert (chunk.state, chunk.result) == (ChunkState.DONE, make_result())
         assert chunk.updated >= before
-        assert replace(chunk, state=ChunkState.PENDING, result=None, updated=0.0) == make_chunk()
+        assert replace(chunk, state=ChunkState.PENDING, result=None, updated=0.0, queued=0.0) == make_chunk()
 
     def test_a_result_stored_twice_is_stored_once(self, jobs: Jobs) -> None:
         jobs.create_chunk(make_chunk())
@@ -270,6 +330,30 @@ class JobsContract:
         assert jobs.store_result(make_result())
         chunk = jobs.chunk("job-1", 0)
         assert (chunk.state, chunk.reason) == (ChunkState.DONE, None)
+        assert chunk.overwritten == chunk.updated
+
+    def test_only_what_says_something_else_counts_as_overwritten(self, jobs: Jobs, clock: Clock) -> None:
+        jobs.create_chunk(make_chunk())
+        first = jobs.store_result(make_result())
+        assert first is not None
+        assert (first, first.overwritten) == (jobs.chunk("job-1", 0), 0.0)
+        clock.sleep(0.01)
+        assert jobs.store_result(make_result()) == first, "the same result is not written again"
+        assert jobs.chunk("job-1", 0) == first
+        same = replace(make_result(), provenance=Provenance("base", "int8", "cpu", "0.1.0", "other", 2.5, 2))
+        again = jobs.store_result(same)
+        assert again is not None
+        assert (again.result, again.overwritten, again.updated > first.updated) == (same, 0.0, True)
+        other = jobs.store_result(make_result(text=" else"))
+        assert other is not None
+        assert other.overwritten == other.updated
+        assert jobs.store_result(make_result(text=" else")) == other == jobs.chunk("job-1", 0)
+
+    def test_a_result_under_other_settings_is_dropped(self, jobs: Jobs) -> None:
+        jobs.create_chunk(make_chunk())
+        stored = jobs.chunk("job-1", 0)
+        assert jobs.store_result(replace(make_result(), settings_hash="1" * 16)) is None
+        assert jobs.chunk("job-1", 0) == stored
 
     @pytest.mark.parametrize("run", [0, 2])
     def test_a_result_of_another_run_is_dropped(self, jobs: Jobs, run: int) -> None:
@@ -312,7 +396,9 @@ class JobsContract:
         task = replace(make_task(run=2), language="fr")
         assert jobs.requeue(task)
         kept = make_result() if ended == "done" else None
-        assert replace(jobs.chunk("job-1", 0), updated=0.0) == replace(make_chunk(), task=task, result=kept)
+        assert replace(jobs.chunk("job-1", 0), updated=0.0, queued=0.0) == replace(
+            make_chunk(), task=task, result=kept
+        )
         assert jobs.any_pending("job-1")
         assert not jobs.store_result(make_result(run=1)), "a late writer of the older run"
         assert jobs.store_result(make_result(run=2))
@@ -351,6 +437,92 @@ class JobsContract:
             assert (chunk.task.run, chunk.state) == (2, ChunkState.PENDING)
             assert chunk.result in (None, make_result(index))
 
+    def test_a_pending_chunk_is_sent_again_once_for_all_who_saw_it(self, jobs: Jobs, clock: Clock) -> None:
+        jobs.create_chunk(make_chunk())
+        seen = jobs.chunk("job-1", 0)
+        clock.sleep(0.01)
+        assert sorted(together(6, lambda _: jobs.resend(seen))) == [False] * 5 + [True]
+        sent = jobs.chunk("job-1", 0)
+        assert sent.queued == sent.updated > seen.queued
+        assert replace(sent, queued=seen.queued, updated=seen.updated, sendings=1) == seen
+        assert sent.sendings == 2
+        assert jobs.resend(sent)
+        assert jobs.chunk("job-1", 0).sendings == 3
+
+    @pytest.mark.parametrize("ended", ["done", "missing", "requeued", "deleted"])
+    def test_what_is_no_longer_pending_in_that_run_is_not_sent_again(self, jobs: Jobs, ended: str) -> None:
+        jobs.create_chunk(make_chunk())
+        seen = jobs.chunk("job-1", 0)
+        if ended == "done":
+            jobs.store_result(make_result())
+        if ended == "missing":
+            jobs.give_up("job-1", 0, 1, "crash")
+        if ended == "requeued":
+            jobs.requeue(make_task(run=2))
+        if ended == "deleted":
+            jobs.delete_job("job-1")
+        stored = list(jobs.chunks("job-1"))
+        assert not jobs.resend(seen)
+        assert list(jobs.chunks("job-1")) == stored
+
+    def test_a_new_run_counts_its_sendings_afresh(self, jobs: Jobs, clock: Clock) -> None:
+        jobs.create_chunk(make_chunk())
+        jobs.resend(jobs.chunk("job-1", 0))
+        jobs.give_up("job-1", 0, 1, "crash")
+        jobs.store_result(make_result())
+        old = jobs.chunk("job-1", 0)
+        assert old.overwritten > 0
+        clock.sleep(0.01)
+        jobs.requeue(make_task(run=2))
+        new = jobs.chunk("job-1", 0)
+        assert (new.sendings, new.overwritten, new.queued) == (1, 0.0, new.updated)
+        assert new.queued > old.queued
+
+    def test_pending_chunks_are_counted_and_listed(self, jobs: Jobs) -> None:
+        assert jobs.count_pending("job-1") == 0
+        assert list(jobs.pending("job-1")) == []
+        together(4, lambda turn: [jobs.create_chunk(make_chunk(index)) for index in range(turn, 215, 4)])
+        jobs.create_chunk(make_chunk(0, job_id="job-2"))
+        for index in range(0, 215, 3):
+            jobs.store_result(make_result(index))
+        left = [index for index in range(215) if index % 3]
+        assert jobs.count_pending("job-1") == len(left)
+        assert [chunk.task.index for chunk in jobs.pending("job-1")] == left
+
+    def test_a_reader_of_pending_chunks_may_end_them(self, jobs: Jobs) -> None:
+        for index in range(3):
+            jobs.create_chunk(make_chunk(index))
+        for chunk in jobs.pending("job-1"):
+            assert jobs.give_up("job-1", chunk.task.index, 1, "late")
+        assert jobs.count_pending("job-1") == 0
+
+    def test_the_last_queued_and_the_last_changed_are_known(self, jobs: Jobs, clock: Clock) -> None:
+        def last() -> tuple[int, int]:
+            queued, changed = jobs.last_queued("job-1"), jobs.last_changed("job-1")
+            assert queued is not None
+            assert changed is not None
+            assert jobs.chunk("job-1", queued.task.index) == queued
+            assert jobs.chunk("job-1", changed.task.index) == changed
+            return queued.task.index, changed.task.index
+
+        assert jobs.last_queued("job-1") is jobs.last_changed("job-1") is None
+        for index in (1, 0, 2):
+            jobs.create_chunk(make_chunk(index))
+            clock.sleep(0.01)
+        jobs.create_chunk(make_chunk(3, job_id="job-2"))
+        assert last() == (2, 2)
+        jobs.store_result(make_result(1))
+        assert last() == (2, 1)
+        clock.sleep(0.01)
+        jobs.give_up("job-1", 2, 1, "crash")
+        assert last() == (2, 2)
+        clock.sleep(0.01)
+        jobs.resend(jobs.chunk("job-1", 0))
+        assert last() == (0, 0)
+        clock.sleep(0.01)
+        jobs.requeue(make_task(1, run=2))
+        assert last() == (1, 1)
+
     def test_pending_chunks_are_known(self, jobs: Jobs) -> None:
         assert not jobs.any_pending("job-1")
         for index in range(3):
@@ -361,6 +533,19 @@ class JobsContract:
             jobs.store_result(make_result(index))
         assert not jobs.any_pending("job-1")
         assert jobs.any_pending("job-2")
+
+    def test_a_workers_last_report_counts(self, jobs: Jobs, clock: Clock) -> None:
+        assert list(jobs.workers()) == []
+        now = clock.now()
+        jobs.report(Worker("w-2", "base", "cpu", now - 30))
+        jobs.report(Worker("w-1", "base", "cuda", now - 20))
+        jobs.report(Worker("w-2", "base", "cpu", now))
+        assert list(jobs.workers()) == [Worker("w-1", "base", "cuda", now - 20), Worker("w-2", "base", "cpu", now)]
+
+    def test_a_worker_not_seen_for_a_day_is_forgotten(self, jobs: Jobs, clock: Clock) -> None:
+        jobs.report(Worker("old", "base", "cpu", clock.now() - 86_500))
+        jobs.report(Worker("new", "base", "cpu", clock.now()))
+        assert [worker.name for worker in jobs.workers()] == ["new"]
 
     def test_deleting_a_job_takes_its_chunks_along(self, jobs: Jobs) -> None:
         for name in ("job-1", "job-2"):

@@ -427,13 +427,25 @@ def test_a_damaged_document_is_told(jobs: SqliteJobs, document: bytes) -> None:
         jobs.job("job-1")
 
 
-def test_one_look_tells_whether_a_chunk_is_pending(jobs: SqliteJobs, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("look", "index"),
+    [
+        (lambda jobs: jobs.any_pending("job-1"), "chunks USING COVERING INDEX pending"),
+        (lambda jobs: jobs.count_pending("job-1"), "chunks USING COVERING INDEX pending"),
+        (lambda jobs: list(jobs.pending("job-1")), "chunks USING INDEX pending"),
+        (lambda jobs: jobs.last_queued("job-1"), "chunks USING INDEX queued"),
+        (lambda jobs: jobs.last_changed("job-1"), "chunks USING INDEX changed"),
+        (lambda jobs: list(jobs.unfinished()), "jobs USING INDEX unfinished"),
+        (lambda jobs: jobs.last_moved(), "jobs USING COVERING INDEX moved"),
+    ],
+)
+def test_one_look_into_an_index_tells(jobs: SqliteJobs, look: Callable[[SqliteJobs], object], index: str) -> None:
     statements: list[str] = []
     with jobs._database.read() as connection:
         connection.set_trace_callback(statements.append)
-    jobs.any_pending("job-1")
+    look(jobs)
     (statement,) = statements
     with jobs._database.read() as connection:
         plan = str([row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")])
-    assert "SEARCH chunks USING INDEX pending (job_id=?)" in plan or "COVERING INDEX pending" in plan, plan
-    assert "SCAN chunks" not in plan
+    assert index in plan, plan
+    assert "TEMP B-TREE" not in plan, plan

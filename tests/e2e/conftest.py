@@ -9,7 +9,7 @@ import pytest
 from longscribe import cli, watching, wiring
 from longscribe.core.settings import Settings
 from tests.e2e.commands import tone_machine
-from tests.standins import ToneRecogniser
+from tests.standins import PcmMedia, ToneRecogniser
 
 
 @dataclass
@@ -38,6 +38,7 @@ def tones(monkeypatch: pytest.MonkeyPatch, recogniser: ToneRecogniser) -> None:
         return tone_machine(recogniser)
 
     monkeypatch.setattr(wiring, "machine", machine)
+    monkeypatch.setattr(wiring, "media", PcmMedia)
 
 
 @pytest.fixture

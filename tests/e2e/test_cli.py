@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from longscribe import __version__, wiring
 from longscribe.adapters.media.av_media import AvMedia
@@ -90,6 +91,22 @@ def test_settings_reach_the_transcript(longscribe: Command, tmp_path: Path, out:
     }
     spelled = [word["text"].strip() for segment in document["segments"] for word in segment["words"]]
     assert spelled == words(30)
+
+
+@pytest.mark.usefixtures("tones")
+def test_terms_that_found_no_room_are_named(
+    longscribe: Command, recogniser: ToneRecogniser, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear = recogniser.recognise
+    monkeypatch.setattr(
+        recogniser, "recognise", lambda windows: [replace(heard, unused_terms=2) for heard in hear(windows)]
+    )
+    given = ["--vocabulary", "Ada, Grace, Mary"]
+    done = longscribe("transcribe", pcm(tmp_path / "talk.pcm"), "--out", out, "--language", "en", *given)
+    assert done.code == 0
+    assert "2 of the 3 terms of the vocabulary found no room in the model's prompt" in done.stderr
+    assert done.stderr.count("Grace, Mary") == 1
+    assert json.loads((out / "talk.json").read_text())["unused_vocabulary"] == ["Grace", "Mary"]
 
 
 @pytest.mark.usefixtures("tones")

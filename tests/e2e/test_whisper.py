@@ -4,6 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hibari import Hibari
@@ -141,6 +142,23 @@ def test_where_nobody_speaks_there_are_no_words(model, seconds, request):
     assert {result.guards for result in results} == {(Guard.NO_SPEECH,)}
 
 
+@pytest.mark.parametrize("vocabulary", [("Oyelaran",), ("Oyelaran", "Szczepan"), ("Thank you", "yes", "Ada")])
+def test_where_nobody_speaks_the_vocabulary_does_not_come_back(base, vocabulary):
+    random = np.random.default_rng(5)
+    time = np.arange(12 * SAMPLE_RATE) / SAMPLE_RATE
+    noise = random.standard_normal(len(time))
+    sounds = [
+        noise * 0.15,
+        noise * 0.03,
+        np.where(random.random(len(time)) < 0.0005, 0.5, 0.0) + noise * 0.001,  # clicks
+        noise * 0.05 * (1 + np.sin(2 * np.pi * 0.7 * time)),  # it swells and fades
+    ]
+    results = base.recognise(
+        [window((sound * 32767).clip(-32768, 32767).astype(np.int16), vocabulary=vocabulary) for sound in sounds]
+    )
+    assert {term for term in vocabulary for result in results if term.lower() in result.text.lower()} == set()
+
+
 @pytest.mark.parametrize("samples", [0, 1, 100, 161, 1600])
 def test_a_sliver_of_audio_is_no_error(tiny, spoken, samples):
     result = tiny.recognise([window(spoken[0][:samples])])[0]
@@ -166,6 +184,45 @@ def test_the_largest_vocabulary_fits_the_prompt(tiny, spoken):
     names = tuple(f"Name{n}" for n in range(MAX_VOCABULARY_TERMS))
     result = tiny.recognise([window(spoken[1], vocabulary=names)])[0]
     assert plain(result.text) == plain(SENTENCES[1])
+
+
+def test_a_vocabulary_over_the_budget_is_cut_at_whole_terms_and_counted(tiny, spoken):
+    many = tuple(f"Petrosyan{n}" for n in range(MAX_VOCABULARY_TERMS))
+    long = "𓀀" * MAX_TERM_CHARACTERS  # four tokens each
+    some = tiny.recognise([window(spoken[4], vocabulary=many)])[0]
+    assert 0 < some.unused_terms < len(many)
+    kept = many[: len(many) - some.unused_terms]
+    assert tiny._prompt("en", many) == tiny._prompt("en", kept)
+    assert tiny.recognise([window(spoken[4], vocabulary=kept)])[0] == msgspec.structs.replace(some, unused_terms=0)
+    assert tiny.recognise([window(spoken[4], vocabulary=(long, "Ada"))])[0].unused_terms == 2
+    assert tiny.recognise([window(spoken[4], vocabulary=("Ada", long))])[0].unused_terms == 1
+
+
+@pytest.mark.parametrize("model", ["tiny", "base"])
+def test_terms_that_look_like_commands_are_text(model, spoken, request):
+    engine = request.getfixturevalue(model)
+    terms = ("<|endoftext|>", "<|startoftranscript|><|fr|><|translate|>", "<|nospeech|>", "<|notimestamps|>")
+    prompt = engine._prompt("en", terms)
+    commands = [token for token in prompt if token >= engine._id("<|endoftext|>")]
+    assert commands == [engine._id("<|startofprev|>"), *engine._prompt("en", ())]
+    result = engine.recognise([window(spoken[1], vocabulary=terms)])[0]
+    assert plain(result.text) == plain(SENTENCES[1])
+
+
+def test_ordinary_words_as_terms_do_no_harm(base, spoken):
+    terms = ("the", "behind", "Please", "boats", "a")
+    results = base.recognise([window(samples, vocabulary=terms) for samples in spoken[1:4]])
+    without = base.recognise([window(samples) for samples in spoken[1:4]])
+    assert [plain(result.text) for result in results] == [plain(result.text) for result in without]
+
+
+def test_text_as_long_as_the_decoder_allows_can_be_aligned(tiny, spoken, monkeypatch):
+    monkeypatch.setattr(tiny, "_suppressed", [*tiny._suppressed, tiny._id("<|endoftext|>")])  # it never ends
+    monkeypatch.setattr(guards, "TEMPERATURES", ())
+    monkeypatch.setattr(guards, "best", lambda tried: tried[-1])  # the one with all the room there is
+    result = tiny.recognise([window(spoken[1])])[0]
+    assert Guard.REPETITION in result.guards
+    assert len(result.words) > 200
 
 
 def test_the_vocabulary_spells_a_name(base, spoken):

@@ -15,6 +15,7 @@ from longscribe.messages import (
     ChunkResult,
     ChunkTask,
     Guard,
+    Judged,
     Missing,
     Priority,
     Provenance,
@@ -117,7 +118,16 @@ def plans(draw: st.DrawFn) -> Plan:
     told = [
         (start, end, "missing" if kind == "speech" and (start, end) in lost else kind) for start, end, kind in truth
     ]
-    return Plan(chunks, Seal(edges[-1], len(chunks), silences, missing), told)
+    return Plan(chunks, Seal(edges[-1], len(chunks), silences, missing, _judged(rest)), told)
+
+
+def detector(start: int) -> str:
+    """The detector that judged a drawn stretch."""
+    return ("one", "other")[start % 2]
+
+
+def _judged(stretches: list[tuple[int, int, str]]) -> tuple[Judged, ...]:
+    return tuple(Judged(start, end, detector(start)) for start, end, _ in stretches)
 
 
 def _chunk(draw: st.DrawFn, index: int, stretches: list[tuple[int, int, str]], length: int) -> Chunk:
@@ -133,6 +143,7 @@ def _chunk(draw: st.DrawFn, index: int, stretches: list[tuple[int, int, str]], l
     outside = {
         "silences": tuple(Silence(start, end, -60.0) for start, end, kind in stretches if kind == "silence"),
         "missing": tuple(Missing(start, end, "damaged") for start, end, kind in stretches if kind == "missing"),
+        "judged": _judged(stretches),
     }
     if draw(st.booleans()):
         return Chunk(task=of, state=ChunkState.MISSING, reason="poison", **outside)

@@ -12,10 +12,14 @@ from tests.unit.builders import SETTINGS, done, heard, job, task
 S = SAMPLE_RATE
 
 
-def chunk(index, text, model="tiny.en", attempt=1):
+NAMES = ("Ada", "Grace", "Mary")
+
+
+def chunk(index, text, model="tiny.en", attempt=1, unused_terms=0):
     start = index * 10 * S
     window = Window(start, start + 10 * S, (Span(start, start + 10 * S),))
-    made = done(task(index, start, start + 10 * S, [window]), [heard([Word(start, start + S, text, 0.9)])])
+    said = msgspec.structs.replace(heard([Word(start, start + S, text, 0.9)]), unused_terms=unused_terms)
+    made = done(task(index, start, start + 10 * S, [window]), [said])
     by = msgspec.structs.replace(made.result.provenance, model=model, attempt=attempt)
     return msgspec.structs.replace(made, result=msgspec.structs.replace(made.result, provenance=by))
 
@@ -27,6 +31,13 @@ def test_a_whole_recording():
     assert (made.language, made.settings, made.text) == ("en", SETTINGS, "One.\nTwo.")
     assert [(segment.start, segment.text) for segment in made.segments] == [(0.0, "One."), (10.0, "Two.")]
     assert [(part.start, part.end, part.kind) for part in made.coverage] == [(0.0, 20.0, Kind.TRANSCRIBED)]
+
+
+@pytest.mark.parametrize(("left_out", "unused"), [((0, 0), ()), ((1, 2), ("Grace", "Mary")), ((3, 0), NAMES)])
+def test_terms_that_found_no_room_are_named(left_out, unused):
+    chunks = [chunk(index, " One.", unused_terms=count) for index, count in enumerate(left_out)]
+    made = assemble(job(20 * S, 2, msgspec.structs.replace(SETTINGS, vocabulary=NAMES)), chunks, "en")
+    assert made.unused_vocabulary == unused
 
 
 def test_a_chunk_given_up_makes_it_partial():

@@ -3,13 +3,14 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from longscribe.core.coverage import Interval, check, coverage, in_seconds
 from longscribe.core.transcript import Coverage, Kind
 from longscribe.documents import Chunk, ChunkState, Seal
 from longscribe.errors import Permanent, Transient
-from longscribe.messages import Guard, Missing, Silence, Span, Window
-from tests.unit.builders import Plan, done, heard, one_window, patient, plans, task
+from longscribe.messages import Guard, Judged, Missing, Silence, Span, Window
+from tests.unit.builders import Plan, detector, done, heard, one_window, patient, plans, task
 
 KINDS = {"speech": Kind.TRANSCRIBED, "silence": Kind.SILENT, "missing": Kind.MISSING}
 
@@ -29,6 +30,7 @@ def test_tiles_the_recording_and_tells_what_became_of_each_stretch(plan: Plan, o
         assert tile.kind is KINDS[kind]
         assert (tile.level is not None) == (kind == "silence")
         assert (tile.reason is not None) == (kind == "missing")
+        assert tile.detector == (None if kind == "missing" else detector(start))
     assert tiles == coverage(plan.chunks, plan.seal)
 
 
@@ -39,7 +41,7 @@ def test_a_stretch_left_out_is_never_hidden(plan: Plan, data):
     if not holes:
         return
     chunk = data.draw(st.sampled_from(holes))
-    holed = Chunk(task=chunk.task, state=chunk.state, result=chunk.result)
+    holed = replace(chunk, silences=(), missing=())
     with pytest.raises(Permanent, match="afresh"):
         coverage([holed if other is chunk else other for other in plan.chunks], plan.seal)
 
@@ -83,6 +85,40 @@ def test_a_span_wholly_beyond_what_the_window_owns_is_its_neighbours():
     ]
 
 
+def test_each_stretch_but_a_missing_one_says_which_detector_judged_it():
+    window = Window(0, 300, (Span(0, 120), Span(180, 300)))
+    judged = (Judged(0, 150, "one"), Judged(150, 300, "other"))
+    silences = (Silence(120, 150, -50.0), Silence(150, 180, -50.0))
+    chunk = done(task(0, 0, 300, [window]), [heard(())], silences=silences, judged=judged)
+    seal = Seal(400, 1, (Silence(300, 350, -50.0),), (Missing(350, 400, "damaged"),), (Judged(300, 400, "other"),))
+    assert coverage([chunk], seal) == (
+        Interval(0, 120, Kind.TRANSCRIBED, detector="one"),
+        Interval(120, 150, Kind.SILENT, level=-50.0, detector="one"),
+        Interval(150, 180, Kind.SILENT, level=-50.0, detector="other"),
+        Interval(180, 300, Kind.TRANSCRIBED, detector="other"),
+        Interval(300, 350, Kind.SILENT, level=-50.0, detector="other"),
+        Interval(350, 400, Kind.MISSING, reason="damaged"),
+    )
+
+
+def test_speech_is_told_apart_where_another_detector_took_over():
+    chunk = done(
+        task(0, 0, 300, [Window(0, 300, (Span(0, 300),))]),
+        [heard(())],
+        judged=(Judged(0, 100, "one"), Judged(100, 300, "other")),
+    )
+    assert coverage([chunk], Seal(300, 1)) == (
+        Interval(0, 100, Kind.TRANSCRIBED, detector="one"),
+        Interval(100, 300, Kind.TRANSCRIBED, detector="other"),
+    )
+
+
+def test_what_nobody_judged_is_not_hidden():
+    chunk = done(task(0, 0, 300, [Window(0, 300, (Span(0, 300),))]), [heard(())], judged=(Judged(0, 299, "one"),))
+    with pytest.raises(Permanent, match="afresh"):
+        coverage([chunk], Seal(300, 1))
+
+
 def test_a_recording_without_chunks_is_what_the_seal_says():
     seal = Seal(30, 0, (Silence(0, 10, -100.0),), (Missing(10, 30, "damaged"),))
     assert coverage([], seal) == (
@@ -108,8 +144,11 @@ def test_check_refuses_what_does_not_tile(bounds):
 
 
 def test_seconds_are_to_the_millisecond_and_levels_to_a_tenth():
-    tiles = [Interval(0, 16_008, Kind.SILENT, level=-61.27), Interval(16_008, 32_000, Kind.MISSING, reason="why")]
+    tiles = [
+        Interval(0, 16_008, Kind.SILENT, level=-61.27, detector="ear"),
+        Interval(16_008, 32_000, Kind.MISSING, reason="why"),
+    ]
     assert in_seconds(tiles) == (
-        Coverage(start=0.0, end=1.0, kind=Kind.SILENT, level=-61.3),
+        Coverage(start=0.0, end=1.0, kind=Kind.SILENT, level=-61.3, detector="ear"),
         Coverage(start=1.0, end=2.0, kind=Kind.MISSING, reason="why"),
     )

@@ -26,7 +26,7 @@ def plan(
 ) -> tuple[list[PlannedChunk], tuple[Silence, ...], tuple[Missing, ...]]:
     planner = Planner(seconds)
     chunks = planner.feed(frames, missing)
-    more, silences, gaps = planner.finish(len(frames.speech) * FRAME)
+    more, silences, gaps, _ = planner.finish(len(frames.speech) * FRAME)
     return chunks + more, silences, gaps
 
 
@@ -128,12 +128,12 @@ class TestLongSilence:
 
     def test_nothing_at_all(self) -> None:
         assert plan(track((0, None))) == ([], (), ())
-        assert Planner(28).finish(0) == ([], (), ())
+        assert Planner(28).finish(0) == ([], (), (), ())
 
     def test_one_sample(self) -> None:
         planner = Planner(28)
         assert planner.feed(Frames(0, np.array([False]), np.array([-30], np.float32))) == []
-        assert planner.finish(1) == ([], (Silence(0, 1, -30.0),), ())
+        assert planner.finish(1) == ([], (Silence(0, 1, -30.0),), (), ())
 
     def test_a_chunk_waits_for_speech_through_hours_of_silence(self) -> None:
         planner = Planner(28)
@@ -143,7 +143,7 @@ class TestLongSilence:
             assert planner.needed >= (number + 1) * at(3_600) - 2 * CONTEXT
         last = track((10, -20))
         assert planner.feed(Frames(5 * at(3_600), last.speech, last.level)) == []
-        (chunk,), silences, _ = planner.finish(5 * at(3_600) + at(10))
+        (chunk,), silences, *_ = planner.finish(5 * at(3_600) + at(10))
         assert (chunk.start, chunk.end) == (0, at(18_010))
         assert chunk.silences == (Silence(0, at(18_000 - 0.2), -60.0),)
         assert silences == ()
@@ -163,7 +163,7 @@ class TestLongSilence:
             Frames(at(200), whole.speech, whole.level),
             [Missing(at(200), at(210), "damaged"), Missing(at(210), at(220), "lost")],
         )
-        _, _, missing = planner.finish(at(400))
+        _, _, missing, _ = planner.finish(at(400))
         assert missing == (Missing(at(100), at(210), "damaged"), Missing(at(210), at(220), "lost"))
 
     def test_a_chunk_does_not_span_more_than_its_extent(self) -> None:
@@ -210,7 +210,7 @@ class TestFeeding:
             planner.finish(end)
 
     def test_a_planner_resumed_at_the_end_has_nothing_left(self) -> None:
-        assert Planner(28, 5, at(7) + 3).finish(at(7) + 3) == ([], (), ())
+        assert Planner(28, 5, at(7) + 3).finish(at(7) + 3) == ([], (), (), ())
 
     def test_what_is_kept_is_bounded(self) -> None:
         whole = track(*[(3.0, -20.0), (200.0, None)] * 30, (1_000, -20.0), (3_000, None))

@@ -1,26 +1,32 @@
 """Promise 7, the planner's half: plans tile exactly, lose nothing, and depend on the frames alone.
 
-Ten thousand examples: ``pytest --hypothesis-profile=long tests/unit/test_cutting_properties.py``.
+Ten thousand examples: ``make properties ARGS=tests/unit/test_cutting_properties.py``.
 """
 
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from longscribe.core import limits, speech
 from longscribe.core.cutting import CONTEXT, OVERLAP, PlannedChunk, Planner
 from longscribe.core.limits import FRAME, SAMPLE_RATE
 from longscribe.core.speech import Frames
-from longscribe.messages import Missing, Silence, Span
+from longscribe.messages import Judged, Missing, Silence, Span
 
 often = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+Plan = tuple[list[PlannedChunk], tuple[Silence, ...], tuple[Missing, ...], tuple[Judged, ...]]
+Note = TypeVar("Note", Missing, Judged)
 
 
 @dataclass(frozen=True)
@@ -31,25 +37,32 @@ class Recording:
     missing: tuple[Missing, ...]
     end: int
 
-    def plan(self, seconds: float) -> tuple[list[PlannedChunk], tuple[Silence, ...], tuple[Missing, ...]]:
+    def plan(self, seconds: float) -> Plan:
         return self.resume(Planner(seconds), 0)
 
-    def resume(
-        self, planner: Planner, start: int
-    ) -> tuple[list[PlannedChunk], tuple[Silence, ...], tuple[Missing, ...]]:
+    def resume(self, planner: Planner, start: int) -> Plan:
         chunks = planner.feed(*self.part(start, len(self.frames.speech)))
-        more, silences, missing = planner.finish(self.end)
-        return chunks + more, silences, missing
+        more, *rest = planner.finish(self.end)
+        return chunks + more, *rest
 
     def part(self, first: int, last: int) -> tuple[Frames, tuple[Missing, ...]]:
         """The frames from ``first`` to ``last`` with what is missing in them."""
         start, end = first * FRAME, last * FRAME
-        gaps = tuple(
-            Missing(max(gap.start, start), min(gap.end, end), gap.reason)
-            for gap in self.missing
-            if gap.start < end and gap.end > start
+        frames = Frames(
+            start,
+            self.frames.speech[first:last],
+            self.frames.level[first:last],
+            _within(self.frames.judged, start, end),
         )
-        return Frames(start, self.frames.speech[first:last], self.frames.level[first:last]), gaps
+        return frames, _within(self.missing, start, end)
+
+
+def _within(notes: tuple[Note, ...], start: int, end: int) -> tuple[Note, ...]:
+    return tuple(
+        replace(note, start=max(note.start, start), end=min(note.end, end))
+        for note in notes
+        if note.start < end and note.end > start
+    )
 
 
 stretches = st.lists(
@@ -60,13 +73,16 @@ stretches = st.lists(
     max_size=40,
 )
 
+LONGEST = 2 * limits.MAX_CHUNK_EXTENT // FRAME
+"""Frames: longer recordings would only take memory."""
+
 
 @st.composite
 def recordings(draw: st.DrawFn) -> Recording:
-    """Speech, pauses, hushed speech and steady noise of 10 ms to 400 s each, gaps anywhere, and any tail."""
+    """Speech, pauses, hushed speech and steady noise of 10 ms to 400 s each, gaps and changes of ears anywhere."""
     parts = draw(stretches)
     loudness = {"speech": -20.0, "pause": -65.0, "hush": -60.0, "noise": -40.0}
-    counts = [count for _, count in parts]
+    counts = np.diff(np.minimum(np.cumsum([0, *(count for _, count in parts)]), LONGEST))
     heard = np.repeat(np.array([kind != "pause" for kind, _ in parts], np.bool_), counts)
     rough = np.repeat(np.array([kind == "speech" for kind, _ in parts], np.bool_), counts)
     level = np.repeat(np.array([loudness[kind] for kind, _ in parts], np.float32), counts)
@@ -80,7 +96,14 @@ def recordings(draw: st.DrawFn) -> Recording:
         length = draw(st.sampled_from([1, 80, 160, 161, 700, 3_000, 20_000, 10**9]))
         if limit > start:
             missing.append(Missing(start, min(limit, start + length), draw(st.sampled_from(["damaged", "lost"]))))
-    return Recording(Frames(0, heard, level), tuple(missing), end)
+    changes = sorted(draw(st.lists(st.integers(0, len(level)), max_size=12, unique=True)))
+    bounds = [0, *(place for place in changes if 0 < place < len(level)), len(level)]
+    judged = tuple(
+        Judged(first * FRAME, last * FRAME, draw(st.sampled_from(["one", "other"])))
+        for first, last in pairwise(bounds)
+        if first < last
+    )
+    return Recording(Frames(0, heard, level, judged), tuple(missing), end)
 
 
 lengths = st.sampled_from([10.0, 28.0, 30.0, 31.0, 45.0, 56.0, 60.0, 71.0, 160.0, 300.0])
@@ -122,7 +145,7 @@ def painted(spans: list[tuple[int, int]], end: int) -> np.ndarray:
 @given(recordings(), lengths)
 @example(Recording(Frames(0, np.zeros(0, np.bool_), np.zeros(0, np.float32)), (), 0), 28.0)
 def test_the_plan_tiles_the_recording_and_hears_all_speech(recording: Recording, seconds: float) -> None:
-    chunks, silences, missing = recording.plan(seconds)
+    chunks, silences, missing, judged = recording.plan(seconds)
     position = 0
     owned: list[tuple[int, int]] = []
     for index, chunk in enumerate(chunks):
@@ -148,13 +171,37 @@ def test_the_plan_tiles_the_recording_and_hears_all_speech(recording: Recording,
     for chunk in chunks:
         within = [(s.start, s.end) for s in chunk.silences] + [(m.start, m.end) for m in chunk.missing]
         assert all(chunk.start <= start < end <= chunk.end for start, end in within)
-        assert all(left.end < right.start for left, right in pairwise(chunk.silences))
+        heard_by = {one.start for one in chunk.judged}
+        assert all(
+            left.end < right.start or (left.end == right.start and left.end in heard_by)
+            for left, right in pairwise(chunk.silences)
+        ), "a silence ends where sound begins, or where another detector took over"
+    _check_judged(recording, chunks, silences, judged)
+
+
+def _check_judged(
+    recording: Recording, chunks: list[PlannedChunk], silences: tuple[Silence, ...], rest: tuple[Judged, ...]
+) -> None:
+    position = 0
+    for end, judged, quiet in [
+        *((chunk.end, chunk.judged, chunk.silences) for chunk in chunks),
+        (recording.end, rest, silences),
+    ]:
+        for one in judged:
+            assert (one.start, one.start < one.end) == (position, True)
+            position = one.end
+            told = _within(recording.frames.judged, one.start, one.end)
+            assert {each.detector for each in told} == {one.detector}
+        assert position == end
+        assert all(left.detector != right.detector for left, right in pairwise(judged))
+        for silence in quiet:
+            assert any(one.start <= silence.start and silence.end <= one.end for one in judged)
 
 
 @often
 @given(recordings(), lengths)
 def test_windows_keep_their_bounds(recording: Recording, seconds: float) -> None:
-    chunks, _, _ = recording.plan(seconds)
+    chunks, *_ = recording.plan(seconds)
     windows = [window for chunk in chunks for window in chunk.windows]
     for chunk in chunks:
         assert len(chunk.windows) <= math.ceil(seconds / 30)
@@ -188,9 +235,9 @@ def test_the_plan_does_not_depend_on_how_it_is_fed(
         assert before <= planner.needed
         chunks += new
     before = planner.needed
-    more, silences, missing = planner.finish(recording.end)
+    more, *rest = planner.finish(recording.end)
     assert all(before <= window.spans[0].start for chunk in more for window in chunk.windows)
-    assert (chunks + more, silences, missing) == recording.plan(seconds)
+    assert (chunks + more, *rest) == recording.plan(seconds)
 
 
 @often
@@ -198,14 +245,14 @@ def test_the_plan_does_not_depend_on_how_it_is_fed(
 def test_a_planner_that_resumes_goes_on_with_the_same_chunks(
     recording: Recording, seconds: float, data: st.DataObject
 ) -> None:
-    chunks, silences, missing = recording.plan(seconds)
+    chunks, *rest = recording.plan(seconds)
     if not chunks:
         return
     last = data.draw(st.sampled_from(chunks))
     latest = max(0, (last.end - CONTEXT) // FRAME)
     start = data.draw(st.one_of(st.just(latest), st.integers(0, latest)))
     resumed = recording.resume(Planner(seconds, last.index + 1, last.end), start)
-    assert resumed == (chunks[last.index + 1 :], silences, missing)
+    assert resumed == (chunks[last.index + 1 :], *rest)
 
 
 @often
@@ -218,7 +265,7 @@ def test_a_tail_of_1_ms_to_30_s_is_exact(tail: int, spoken: bool, gone: bool, se
     end = body * FRAME + tail
     missing = (Missing(body * FRAME, end, "cut off"),) if gone else ()
     recording = Recording(Frames(0, heard, np.where(heard, -20, -65).astype(np.float32)), missing, end)
-    chunks, silences, gaps = recording.plan(seconds)
+    chunks, silences, gaps, _ = recording.plan(seconds)
     owned = [
         (max(span.start, window.start), min(span.end, window.end))
         for chunk in chunks

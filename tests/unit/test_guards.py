@@ -73,13 +73,18 @@ def test_a_phrase_four_times_in_a_row_is_a_loop(tokens, looping):
         (" Kubernetes, Terraform, Firestore, and Eventarc.", ("Kubernetes", "Terraform", "Firestore"), True),
         (" KUBERNETES terraform Firestore", ("x", "Kubernetes", "Terraform", "Firestore"), True),
         (" We use Kubernetes and Terraform with Firestore.", ("Kubernetes", "Terraform", "Firestore"), False),
-        (" Firestore, Terraform, Kubernetes.", ("Kubernetes", "Terraform", "Firestore"), False),
-        (" Kubernetes, Terraform.", ("Kubernetes", "Terraform", "Firestore"), False),
+        (" Firestore, Terraform, Kubernetes.", ("Kubernetes", "Terraform", "Firestore"), True),
+        (" Kubernetes, Kubernetes.", ("Kubernetes", "Terraform", "Firestore"), True),
+        (" So Firestore, Terraform, Kubernetes.", ("Kubernetes", "Terraform", "Firestore"), False),
+        (" So Kubernetes, Terraform.", ("Kubernetes", "Terraform", "Firestore"), False),
         (" Ann Lee, Bob Roy.", ("Ann Lee", "Bob Roy"), True),
         (" Ann Lee met Bob Roy.", ("Ann Lee", "Bob Roy"), False),
         (" Susann Lee, Bob Roy.", ("Ann Lee", "Bob Roy"), False),
-        (" Ann Lee.", ("Ann Lee",), False),
-        (" Ann Lee.", ("?!", "Ann Lee"), False),
+        (" Ann Lee.", ("Ann Lee",), True),
+        (" Ann Lee.", ("?!", "Ann Lee"), True),
+        (" Ann Lee, Ann.", ("Ann", "Ann Lee"), True),
+        (" Ann.", ("Ann Lee",), False),
+        (" ?!", ("?!", "Ann Lee"), False),
         (PROSE, (), False),
     ],
 )
@@ -135,3 +140,10 @@ def test_the_best_attempt_has_the_fewest_faults_then_the_highest_probability():
     same = (attempt(log_probability=-1.2, temperature=0.4), (Guard.LOW_PROBABILITY,))
     assert best([looping, poor, better, same]) == better
     assert best([poor, (attempt(log_probability=-3), ())])[1] == ()
+
+
+def test_an_echo_is_kept_only_if_there_is_nothing_else():
+    echo = (attempt(log_probability=-0.1), (Guard.PROMPT_ECHO,))
+    poor = (attempt(log_probability=-3), (Guard.LOW_PROBABILITY, Guard.COMPRESSION))
+    assert best([echo, poor]) == poor
+    assert best([echo]) == echo

@@ -1,15 +1,15 @@
-"""Damaged files: what is decoded is in its place, and what is not is named."""
+"""Damaged files of the rarer kinds, and headers, tags and joints; `tests/hostile/test_damage.py` has the others."""
 
 import numpy as np
 import pytest
 
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.errors import BadInput
-from tests.hostile.recordings import FORMATS, decode, recording
+from tests.hostile.recordings import decode, recording
 
 BLOCK = SAMPLE_RATE // 10
 MILLISECOND = SAMPLE_RATE // 1000  # Matroska's clock tells no less
-KINDS = [kind for kind in FORMATS if kind not in ("wav", "aiff")]
+KINDS = ["alac", "mka", "ogg"]
 
 
 def silently_lost(samples: np.ndarray, missing: list, whole: np.ndarray) -> float:
@@ -26,16 +26,16 @@ def silently_lost(samples: np.ndarray, missing: list, whole: np.ndarray) -> floa
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("damage", ["64 bytes", "5 % noise", "5 % zeros", "three places"])
+@pytest.mark.parametrize("damage", ["5 % noise", "three places"])
 def test_overwritten_bytes_cost_what_is_named_and_no_more(kind, damage):
     whole, _ = decode(recording(kind))
     data = bytearray(recording(kind))
     size = len(data)
     random = np.random.default_rng(1)
     places = [size // 2] if damage != "three places" else [size // 4, size // 2, size * 3 // 4]
-    length = 64 if damage in ("64 bytes", "three places") else size // 20
+    length = 64 if damage == "three places" else size // 20
     for place in places:
-        data[place : place + length] = bytes(length) if "zeros" in damage else random.bytes(length)
+        data[place : place + length] = random.bytes(length)
     samples, missing = decode(bytes(data))
     assert abs(len(samples) - len(whole)) <= SAMPLE_RATE // 2
     assert silently_lost(samples, missing, whole) <= 0.5
@@ -44,7 +44,7 @@ def test_overwritten_bytes_cost_what_is_named_and_no_more(kind, damage):
         assert not samples[loss.start : loss.end].any()
 
 
-@pytest.mark.parametrize("kind", ["wav", "aiff", "flac", "mp3", "mka", "webm"])
+@pytest.mark.parametrize("kind", ["aiff", "mka"])
 @pytest.mark.parametrize("share", [0.3, 0.77])
 def test_a_file_that_knows_its_length_names_what_was_cut_off(kind, share):
     whole, _ = decode(recording(kind))
@@ -55,7 +55,7 @@ def test_a_file_that_knows_its_length_names_what_was_cut_off(kind, share):
     assert missing[-1].end == len(samples)
 
 
-@pytest.mark.parametrize("kind", ["aac", "ogg", "opus"])
+@pytest.mark.parametrize("kind", ["ogg"])
 def test_a_file_that_does_not_know_its_length_still_says_that_it_was_cut_off(kind):
     whole, _ = decode(recording(kind))
     data = recording(kind)
@@ -121,6 +121,15 @@ def test_tags_inside_an_mp3_are_no_loss():
     samples, missing = decode(tag + one + end)
     assert not missing
     assert abs(len(samples) - 20 * SAMPLE_RATE) < 100
+
+
+def test_a_few_zeros_before_an_mp3_are_no_loss_and_many_are():
+    frames = recording("mp3")
+    frames = frames[frames.index(b"\xff\xfb", frames.index(b"Info")) :]  # without the frame that tells the length
+    for zeros, lost in ((2_000, 0), (16_000, 2)):  # at 64 kbit/s
+        samples, missing = decode(bytes(zeros) + frames)
+        assert abs(len(samples) / SAMPLE_RATE - 20 - lost) < 0.2
+        assert abs(sum(loss.end - loss.start for loss in missing) / SAMPLE_RATE - lost) < 0.2
 
 
 def test_joined_files_keep_both_halves():

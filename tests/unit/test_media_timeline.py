@@ -78,5 +78,5 @@ def test_skipped_bytes_are_counted_and_a_lone_header_is_not_believed():
     junk = b"j" * 100 + b"\xff\xfb\x90\x00" + b"j" * 30
     data = frame * 3 + junk + frame * 3 + frame[:50]
     assert measure
-    found = [(len(one), skipped) for one, skipped in frames(Memory(data), 0, measure)]
+    found = [(len(one), skipped) for one, skipped in frames(Memory(data), measure)]
     assert found == [(417, 0)] * 3 + [(417, len(junk))] + [(417, 0)] * 2 + [(0, 50)]

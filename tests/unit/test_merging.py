@@ -234,7 +234,7 @@ def test_the_first_word_after_a_damaged_stretch_says_so():
 
 def test_words_carry_their_windows_guards_and_are_cleaned():
     (word,) = merge([one_window([Word(0, S, "a\x00\nb", 0.9)], S, guards=(Guard.REPETITION,))])
-    assert word == MergedWord(0, S, " a\ufffd b", 0.9, (Guard.REPETITION,))
+    assert word == MergedWord(0, S, " a\ufffd b", 0.9, (Guard.REPETITION,), "en")
 
 
 def test_a_windows_first_word_is_parted_from_the_one_before_where_the_language_has_spaces():

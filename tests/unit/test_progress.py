@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from longscribe.core.progress import MOVES, Frontier, Progress, check, frontier, progress
+from longscribe.core.progress import MOVES, Frontier, Progress, check, frontier, progress, requeued, resent
 from longscribe.documents import Chunk, ChunkState, JobState, Seal
 from longscribe.errors import IllegalMove
 from longscribe.messages import BlobRef, ChunkTask, Priority
@@ -59,6 +60,28 @@ def test_every_job_can_end() -> None:
 def test_a_job_can_be_cancelled_or_fail_as_long_as_it_runs() -> None:
     for state in JobState:
         assert ({JobState.FAILED, JobState.CANCELLED} <= MOVES[state]) == (not state.ended)
+
+
+def test_only_the_next_run_is_queued_and_it_begins_afresh() -> None:
+    old = replace(chunk(0, DONE), sendings=3, overwritten=5.0)
+    assert requeued(old, replace(old.task, run=3), 9.0) is None
+    again = requeued(old, replace(old.task, run=2), 9.0)
+    assert again is not None
+    assert (again.state, again.queued, again.updated, again.sendings, again.overwritten) == (PENDING, 9, 9, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (chunk(0, PENDING), True),
+        (chunk(0, DONE), False),
+        (chunk(0, MISSING), False),
+        (replace(chunk(0, PENDING), sendings=2), False),
+        (replace(chunk(0, PENDING), task=replace(chunk(0, PENDING).task, run=2)), False),
+    ],
+)
+def test_only_what_is_as_it_was_seen_is_sent_again(now: Chunk, expected: bool) -> None:
+    assert (resent(now, chunk(0, PENDING), 9.0) is not None) == expected
 
 
 SEALED = Seal(samples=350, chunks=3)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks import damage
 from benchmarks.report import END, START, report
 from longscribe.core.settings import Settings
 
@@ -18,6 +19,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_the_figures_are_those_that_were_measured() -> None:
     section = README.partition(START)[2].partition(END)[0]
     assert section == report(), "python -m benchmarks.report"
+
+
+def test_the_table_of_damage_is_what_was_measured() -> None:
+    page = damage.PAGE.read_text(encoding="utf-8")
+    section = page.partition(damage.START)[2].partition(damage.END)[0]
+    assert section == damage.report(), "python -m benchmarks.damage"
 
 
 def options(command: str) -> set[str]:

@@ -17,6 +17,7 @@ from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.rendering import FORMATS, paragraphs, render
 from longscribe.core.settings import FORMATS as NAMES
 from longscribe.core.settings import Settings
+from longscribe.core.subtitles import cues, notes, timed
 from longscribe.core.text import clean, columns
 from longscribe.core.transcript import Status, Transcript
 from longscribe.messages import Missing, Silence, Word
@@ -88,35 +89,40 @@ def sane(cues):
 
 # Hostile texts
 
-TEXTS = st.lists(
-    st.tuples(
-        st.integers(0, 3_000),
-        st.integers(0, 2_000),
-        st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30), st.text("<>&-{}\\:0123,. \n", max_size=30)),
-        st.booleans(),
-    ),
-    max_size=25,
-)
+TEXT = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30), st.text("<>&-{}\\:0123,. \n", max_size=30))
+TEXTS = st.lists(st.tuples(st.integers(0, 3_000), st.integers(0, 2_000), TEXT, st.booleans()), max_size=25)
+
+
+def words_of(drawn):
+    words, at = [], 0
+    for pause, length, text, space in drawn:
+        words.append((at + pause, at + pause + length, " " * space + text))
+        at += pause + length
+    return words
+
+
+def compatible(text):
+    """Text in Unicode's compatibility form, which the twins in an SRT share with what they stand for."""
+    return unicodedata.normalize("NFKC", text)
 
 
 @patient
 @given(TEXTS)
 def test_hostile_texts_are_read_back_as_they_were_by_other_parsers(drawn):
-    words, at = [], 0
-    for pause, length, text, space in drawn:
-        words.append((at + pause, at + pause + length, " " * space + text))
-        at += pause + length
-    made = transcript(words)
+    made = transcript(words_of(drawn))
+    meant = [(cue.start / 1000, cue.end / 1000, "\n".join(cue.lines)) for cue in timed(cues(made.segments))]
     said = bare("".join(segment.text for segment in made.segments))
+    assert bare("".join(text for *_, text in meant)) == said
 
     shown = vtt_cues(render(made, "vtt"))
     sane(shown)
-    assert bare("".join(text for *_, text in shown)) == said
+    assert shown == meant
 
     written = srt_cues(render(made, "srt"))
     sane(written)
-    assert bare("".join(text for *_, text in written)) == said
-    assert [cue[:2] for cue in written] == [cue[:2] for cue in shown]
+    assert [(*times, compatible(text)) for *times, text in written] == [
+        (*times, compatible(text)) for *times, text in meant
+    ]
 
     for kind in ("srt", "vtt"):
         again = pysubs2.SSAFile.from_string(render(made, kind).decode(), format_=kind)
@@ -125,6 +131,32 @@ def test_hostile_texts_are_read_back_as_they_were_by_other_parsers(drawn):
         ]
     assert bare(render(made, "txt").decode()) == said
     assert msgspec.json.decode(render(made, "json"), type=Transcript).text == made.text
+
+
+@patient
+@given(TEXTS, st.lists(st.tuples(st.integers(0, 9_000), st.integers(1, 90_000), TEXT), max_size=5))
+def test_hostile_reasons_make_notes_that_are_read_back_and_no_other_cue(drawn, lost):
+    made = transcript(words_of(drawn))
+    stretches, at = [], round(made.duration * 1000)
+    for apart, length, reason in lost:
+        stretches.append(Missing((at + apart) * MS, (at + apart + length) * MS, reason))
+        at += apart + length
+    quiet = [
+        Silence(before.end, after.start, -60.0)
+        for before, after in pairwise([Missing(0, round(made.duration * 1000) * MS, ""), *stretches])
+        if before.end < after.start
+    ]
+    noted = transcript(words_of(drawn), missing=tuple(stretches), silences=tuple(quiet))
+    meant = timed([*cues(noted.segments), *notes(noted.coverage)])
+    written = srt_cues(render(noted, "srt"))
+    assert [(*times, compatible(text)) for *times, text in written] == [
+        (cue.start / 1000, cue.end / 1000, compatible("\n".join(cue.lines))) for cue in meant
+    ]
+    assert all(before[1] <= after[0] for before, after in pairwise(written))
+    for *_, text in written:
+        assert len(text.split("\n")) <= 2
+        assert all(columns(line.translate(TWINS)) <= 42 for line in text.split("\n"))
+    assert vtt_cues(render(noted, "vtt")) == vtt_cues(render(made, "vtt"))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -238,6 +270,12 @@ def test_what_is_missing_is_noted():
     assert vtt_cues(shown.encode()) == [(0.0, 1.0, "one two")]
 
 
+def test_a_token_of_what_is_missing_is_noted_without_its_length():
+    made = transcript([], samples=S, missing=(Missing(S, S + S // 100, "the file is cut off"),))
+    (cue,) = srt_cues(render(made, "srt"))
+    assert cue[2] == "[missing: the file is cut off]"
+
+
 def test_a_note_too_long_for_two_lines_is_cut_there():
     made = transcript([], samples=S, missing=(Missing(S, 3 * S, "reason " * 30),))
     (cue,) = srt_cues(render(made, "srt"))
@@ -257,6 +295,10 @@ def test_one_paragraph_a_pause():
 def test_paragraphs_of_languages_without_spaces_have_none():
     made = transcript([(0, 500, "一。"), (700, 900, "二。")], language="zh")
     assert paragraphs(made.segments, "zh") == ["一。二。"]
+    english = [msgspec.structs.replace(segment, language="en") for segment in made.segments]
+    assert paragraphs(english, "zh") == ["一。 二。"]
+    chinese = [msgspec.structs.replace(segment, language="zh") for segment in made.segments]
+    assert paragraphs(chinese, "en") == ["一。二。"]
 
 
 # JSON

@@ -28,6 +28,11 @@ def test_a_sentence_each():
     assert [(segment.start, segment.end) for segment in found] == [(0.0, 1.0), (1.0, 2.5), (2.5, 3.0)]
 
 
+def test_a_segment_is_in_one_language():
+    found = segments(said("We met her", language="en") + said("sur le pont", start=2 * S, language="fr"))
+    assert [(segment.language, segment.text) for segment in found] == [("en", "We met her"), ("fr", "sur le pont")]
+
+
 def test_times_confidence_guards_and_words():
     words = [
         MergedWord(16, 8_000, " One", 0.9, (Guard.REPETITION,)),

@@ -71,7 +71,7 @@ def test_the_bounds_of_the_chunk_length(seconds: float, good: bool) -> None:
 
 @pytest.mark.parametrize("over", [-1, 0, 1])
 def test_the_bounds_of_the_vocabulary(over: int) -> None:
-    many = Settings(vocabulary=("Ada",) * (limits.MAX_VOCABULARY_TERMS + over))
+    many = Settings(vocabulary=tuple(f"Ada {n}" for n in range(limits.MAX_VOCABULARY_TERMS + over)))
     long = Settings(vocabulary=("a" * (limits.MAX_TERM_CHARACTERS + over),))
     for settings in (many, long):
         if over <= 0:
@@ -79,6 +79,11 @@ def test_the_bounds_of_the_vocabulary(over: int) -> None:
         else:
             with pytest.raises(OverLimit, match=r"at most 100|longer than 60"):
                 settings.checked()
+
+
+def test_each_term_counts_once() -> None:
+    given = Settings(vocabulary=("Ada", "Grace", " Ada ") * limits.MAX_VOCABULARY_TERMS)
+    assert given.checked().vocabulary == ("Ada", "Grace")
 
 
 def test_hashes_tell_settings_apart_and_stay_the_same_for_ever() -> None:

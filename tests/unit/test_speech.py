@@ -5,15 +5,19 @@ import pytest
 
 from longscribe.adapters.speech import WebRtcDetector
 from longscribe.core import speech
-from longscribe.core.limits import FRAME, SAMPLE_RATE
+from longscribe.core.limits import FRAME, GRID, SAMPLE_RATE
 from longscribe.core.speech import LEAD
-from longscribe.messages import Missing, Span
-from longscribe.ports import Samples, SpeechDetector
+from longscribe.messages import Judged, Missing, Span
+from longscribe.ports import Heard, Samples, SpeechDetector
 
 
 def frames_of(text: str) -> np.ndarray:
     """One verdict a character: ``#`` is speech."""
     return np.array([character == "#" for character in text], np.bool_)
+
+
+def heard_of(text: str) -> Heard:
+    return Heard(frames_of(text), (Judged(0, len(text) * FRAME, "ear"),))
 
 
 def analysed(heard: np.ndarray, *missing: Missing, level: float = -20.0) -> speech.Analysis:
@@ -70,12 +74,20 @@ class TestLevels:
 class TestFrames:
     def test_a_part_of_a_frame_takes_the_last_verdict(self) -> None:
         samples = np.zeros(2 * FRAME + 1, np.int16)
-        assert speech.frames(0, samples, frames_of(" #")).speech.tolist() == [False, True, True]
-        assert speech.frames(0, samples, frames_of("# ")).speech.tolist() == [True, False, False]
+        assert speech.frames(0, samples, heard_of(" #")).speech.tolist() == [False, True, True]
+        assert speech.frames(0, samples, heard_of("# ")).speech.tolist() == [True, False, False]
 
     def test_less_than_a_frame_is_no_speech(self) -> None:
-        got = speech.frames(160, np.zeros(5, np.int16), frames_of(""))
+        got = speech.frames(160, np.zeros(5, np.int16), heard_of(""))
         assert (got.start, got.speech.tolist(), got.level.tolist()) == (160, [False], [-100.0])
+
+    def test_who_judged_them_is_told_by_the_recordings_time(self) -> None:
+        judged = Judged(0, FRAME, "one"), Judged(FRAME, 2 * FRAME, "other")
+        got = speech.frames(GRID, np.zeros(2 * FRAME, np.int16), Heard(frames_of("# "), judged))
+        assert got.judged == (
+            Judged(GRID, GRID + FRAME, "one"),
+            Judged(GRID + FRAME, GRID + 2 * FRAME, "other"),
+        )
 
 
 class TestRegions:
@@ -110,6 +122,37 @@ class TestRegions:
             first = max(0, start - speech.REACH)
             part = analysed(heard[first : end + speech.REACH]).region
             assert (part[start - first : end - first] == whole[start:end]).all()
+
+
+class TestDoubt:
+    """Levels swing by 40 dB within a region, as speech does, unless a test fills them."""
+
+    def doubted(self, text: str, *, filled: bool = False) -> list[tuple[int, int]]:
+        heard = frames_of(text)
+        level = np.where(heard & (np.arange(len(heard)) % 5 > 0), -20, -35 if filled else -60).astype(np.float32)
+        first, last = speech.doubtful(heard, level)
+        return [(int(a), int(b)) for a, b in zip(first, last, strict=True)]
+
+    def test_nothing_is_doubted_where_nothing_was_heard(self) -> None:
+        assert self.doubted("") == []
+        assert self.doubted(" " * 3_000) == []
+
+    def test_a_region_is_doubted_from_ten_seconds_on(self) -> None:
+        enough = "#" * (speech.UNBROKEN - 2 * speech.PAD)
+        silence = " " * 100
+        assert self.doubted(silence + enough[1:] + silence) == []
+        assert self.doubted(silence + enough + silence) == [(80, 80 + speech.UNBROKEN)]
+
+    def test_pauses_too_short_to_be_silence_do_not_end_it(self) -> None:
+        phrases = ("#" * 200 + " " * (2 * speech.PAD + speech.FILL)) * 6
+        assert self.doubted(phrases) == [(0, len(phrases) - speech.FILL - speech.PAD)]
+        phrases = ("#" * 200 + " " * (2 * speech.PAD + speech.FILL + 1)) * 6
+        assert self.doubted(phrases) == []
+
+    def test_a_short_region_is_doubted_if_nothing_in_it_is_quiet(self) -> None:
+        text = " " * 100 + "#" * 200 + " " * 100
+        assert self.doubted(text) == []
+        assert self.doubted(text, filled=True) == [(80, 320)]
 
 
 class TestMissing:
@@ -161,7 +204,7 @@ class TestWebRtc:
 
     def test_it_hears_speech_between_silences(self) -> None:
         samples = np.concatenate([floor(4), voiced(5), floor(4, seed=9)])
-        verdicts = self.detector.detect(samples, 0)
+        verdicts = self.detector.detect(samples, 0).speech
         assert verdicts.dtype == np.bool_
         assert len(verdicts) == 1_300
         assert verdicts[405:895].mean() > 0.99
@@ -171,35 +214,35 @@ class TestWebRtc:
     def test_it_hears_faint_speech_too(self) -> None:
         samples = np.concatenate([floor(4), voiced(5), floor(4, seed=9)])
         faint = np.rint(samples * 10 ** (-34 / 20)).astype(np.int16)
-        assert self.detector.detect(faint, 0)[405:895].mean() > 0.99
+        assert self.detector.detect(faint, 0).speech[405:895].mean() > 0.99
 
     def test_digital_silence_is_silence(self) -> None:
-        assert not self.detector.detect(np.zeros(SAMPLE_RATE, np.int16), 0).any()
+        assert not self.detector.detect(np.zeros(SAMPLE_RATE, np.int16), 0).speech.any()
 
     @pytest.mark.parametrize("count", [0, 1, FRAME - 1, FRAME, 4 * FRAME + 1, 7 * FRAME])
     @pytest.mark.parametrize("lead", [0, 1, 481, 3 * FRAME])
     def test_a_verdict_for_each_whole_frame(self, count: int, lead: int) -> None:
-        assert len(self.detector.detect(np.zeros(lead + count, np.int16), lead)) == count // FRAME
+        assert len(self.detector.detect(np.zeros(lead + count, np.int16), lead).speech) == count // FRAME
 
     @pytest.mark.parametrize("odd", [1, 160, 479])
     def test_blocks_begin_at_the_end_of_the_lead(self, odd: int) -> None:
         samples = np.concatenate([floor(1), voiced(2), floor(1)])
         lead = 10 * 3 * FRAME
-        expected = self.detector.detect(samples[odd:], lead)
-        assert (self.detector.detect(samples, lead + odd) == expected).all()
+        expected = self.detector.detect(samples[odd:], lead).speech
+        assert (self.detector.detect(samples, lead + odd).speech == expected).all()
 
     def test_it_remembers_nothing(self) -> None:
         samples = np.concatenate([voiced(2), floor(2)])
-        first = self.detector.detect(samples, 0)
+        first = self.detector.detect(samples, 0).speech
         self.detector.detect(voiced(3, seed=8), 0)
-        assert (self.detector.detect(samples, 0) == first).all()
+        assert (self.detector.detect(samples, 0).speech == first).all()
 
     def test_a_seam_with_a_lead_loses_nothing(self) -> None:
         samples = np.concatenate([floor(3), voiced(6), floor(2, seed=5), voiced(6, seed=6), floor(3, seed=7)])
-        whole = analysed(self.detector.detect(samples, 0)).region
+        whole = analysed(self.detector.detect(samples, 0).speech).region
         for seam in range(LEAD, len(samples) - SAMPLE_RATE, 13_600):
-            verdicts = self.detector.detect(samples[seam - LEAD :], LEAD)
-            before = self.detector.detect(samples[:seam], 0)
+            verdicts = self.detector.detect(samples[seam - LEAD :], LEAD).speech
+            before = self.detector.detect(samples[:seam], 0).speech
             region = analysed(np.concatenate([before, verdicts])).region
             spoken = np.zeros(2_000, np.bool_)
             spoken[300:900] = spoken[1_100:1_700] = True

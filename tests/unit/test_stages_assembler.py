@@ -13,7 +13,7 @@ from longscribe.errors import DecodeError
 from longscribe.messages import ChunkRefused, ChunkResult, ChunkTask, Sealed, UploadEvent, decode, encode
 from longscribe.ports import WindowAudio
 from longscribe.stages import chunker
-from longscribe.stages.assembler import GIVEN_UP, Assembled, settle, take_dead_letter, take_result
+from longscribe.stages.assembler import GIVEN_UP, Assembled, Taken, settle, take_dead_letter, take_result
 from longscribe.stages.reconciler import heal
 from tests.standins import Bench, Faulty, job_id, spoken, tones, words
 
@@ -36,9 +36,9 @@ def results(bench: Bench) -> list[bytes]:
 
 def test_the_last_result_writes_the_transcript_in_every_format(bench: Bench, event: UploadEvent) -> None:
     *first, last = results(bench)
-    assert {take_result(data, bench.assembler()) for data in first} == {Assembled.STORED}
+    assert {take_result(data, bench.assembler()).what for data in first} == {Assembled.STORED}
     assert bench.job(event).state is JobState.TRANSCRIBING
-    assert take_result(last, bench.assembler()) is Assembled.WRITTEN
+    assert take_result(last, bench.assembler()).what is Assembled.WRITTEN
     job = bench.job(event)
     assert job.state is JobState.COMPLETE
     assert job.language == "en"
@@ -64,7 +64,7 @@ def test_only_the_formats_asked_for_are_written(bench: Bench) -> None:
 def test_order_and_repeats_change_nothing(bench: Bench, event: UploadEvent, order: str) -> None:
     messages = results(bench)
     messages = {"forward": messages, "backward": messages[::-1], "twice": messages + messages}[order]
-    outcomes = [take_result(data, bench.assembler()) for data in messages]
+    outcomes = [take_result(data, bench.assembler()).what for data in messages]
     assert outcomes.count(Assembled.WRITTEN) == 1
     assert bench.text(event) == words(COUNT)
 
@@ -87,7 +87,7 @@ def test_results_before_the_seal_wait_for_it(bench: Bench) -> None:
 
 
 def test_a_seal_before_the_last_result_waits_for_it(bench: Bench, event: UploadEvent) -> None:
-    assert take_result(encode(Sealed(job_id(event))), bench.assembler()) is Assembled.STORED
+    assert take_result(encode(Sealed(job_id(event))), bench.assembler()).what is Assembled.STORED
     assert bench.job(event).state is JobState.TRANSCRIBING
 
 
@@ -95,7 +95,7 @@ def test_a_result_of_another_run_is_dropped(bench: Bench, event: UploadEvent) ->
     late = results(bench)[1]
     of = bench.jobs.chunk(job_id(event), decode(late, ChunkResult).index).task
     bench.jobs.requeue(replace(of, run=2))
-    assert take_result(late, bench.assembler()) is Assembled.DROPPED
+    assert take_result(late, bench.assembler()).what is Assembled.DROPPED
     assert bench.jobs.chunk(job_id(event), of.index).result is None
 
 
@@ -104,17 +104,32 @@ def test_a_result_under_other_settings_is_dropped(bench: Bench, event: UploadEve
     late = results(bench)[1]
     bench.jobs.delete_job(job_id(event))
     chunker.chunk(replace(event, metadata={"language": "de"}), bench.chunker())
-    assert take_result(late, bench.assembler()) is Assembled.DROPPED
+    assert take_result(late, bench.assembler()).what is Assembled.DROPPED
     assert all(chunk.state is ChunkState.PENDING for chunk in bench.chunks(event))
+
+
+def test_a_refusal_under_other_settings_is_dropped(bench: Bench, event: UploadEvent) -> None:
+    late = replace(decode(refusal(bench.chunks(event)[0].task), ChunkRefused), settings_hash="f" * 16)
+    assert take_result(encode(late), bench.assembler()).what is Assembled.DROPPED
+    assert bench.chunks(event)[0].state is ChunkState.PENDING
+
+
+def test_what_was_taken_is_told_without_its_content(bench: Bench, event: UploadEvent) -> None:
+    sealed, first, *_ = results(bench)
+    assert take_result(sealed, bench.assembler()) == Taken(Assembled.STORED, job_id(event))
+    taken = take_result(first, bench.assembler())
+    assert taken == Taken(Assembled.STORED, job_id(event), decode(first, ChunkResult).index, 1)
+    dead = bench.chunks(event)[1].task
+    assert take_dead_letter(encode(dead), bench.assembler()) == Taken(Assembled.STORED, job_id(event), 1, 1)
 
 
 def test_messages_for_a_deleted_job_are_dropped(bench: Bench, event: UploadEvent) -> None:
     task = bench.jobs.chunk(job_id(event), 0).task
     sealed, result, *_ = results(bench)
     bench.jobs.delete_job(job_id(event))
-    assert take_result(result, bench.assembler()) is Assembled.DROPPED
-    assert take_result(sealed, bench.assembler()) is Assembled.DROPPED
-    assert take_dead_letter(encode(task), bench.assembler()) is Assembled.DROPPED
+    assert take_result(result, bench.assembler()).what is Assembled.DROPPED
+    assert take_result(sealed, bench.assembler()).what is Assembled.DROPPED
+    assert take_dead_letter(encode(task), bench.assembler()).what is Assembled.DROPPED
 
 
 def test_a_replay_overwrites_its_result_and_leaves_the_finished_job_alone(bench: Bench, event: UploadEvent) -> None:
@@ -123,7 +138,7 @@ def test_a_replay_overwrites_its_result_and_leaves_the_finished_job_alone(bench:
         take_result(data, bench.assembler())
     again = decode(messages[1], ChunkResult)
     again = replace(again, provenance=replace(again.provenance, worker="another"))
-    assert take_result(encode(again), bench.assembler()) is Assembled.STORED
+    assert take_result(encode(again), bench.assembler()).what is Assembled.STORED
     stored = bench.jobs.chunk(job_id(event), again.index).result
     assert stored == again
     assert bench.job(event).state is JobState.COMPLETE
@@ -147,7 +162,7 @@ def _without(bench: Bench, event: UploadEvent, index: int) -> None:
 def test_a_dead_letter_makes_its_own_stretch_missing_and_no_other(bench: Bench, event: UploadEvent) -> None:
     _without(bench, event, 2)
     of = bench.jobs.chunk(job_id(event), 2).task
-    assert take_dead_letter(encode(of), bench.assembler()) is Assembled.WRITTEN
+    assert take_dead_letter(encode(of), bench.assembler()).what is Assembled.WRITTEN
     assert bench.job(event).state is JobState.PARTIAL
     document = json.loads(bench.blobs.read(bench.job(event).transcripts[0]))
     lost = [part for part in document["coverage"] if part["kind"] == "missing"]
@@ -165,11 +180,11 @@ def refusal(of: ChunkTask) -> bytes:
 
 def test_a_refused_chunk_is_missing_for_its_reason(bench: Bench, event: UploadEvent) -> None:
     tasks = [chunk.task for chunk in bench.chunks(event)]
-    outcomes = [take_result(refusal(of), bench.assembler()) for of in tasks]
+    outcomes = [take_result(refusal(of), bench.assembler()).what for of in tasks]
     assert outcomes == [Assembled.STORED] * (len(tasks) - 1) + [Assembled.WRITTEN]
     assert bench.job(event).state is JobState.PARTIAL
     assert {chunk.reason for chunk in bench.chunks(event)} == {"it asks for another model"}
-    assert take_result(refusal(tasks[0]), bench.assembler()) is Assembled.DROPPED
+    assert take_result(refusal(tasks[0]), bench.assembler()).what is Assembled.DROPPED
 
 
 def test_a_refused_rerun_leaves_the_text_as_it_was(bench: Bench, event: UploadEvent) -> None:
@@ -178,15 +193,15 @@ def test_a_refused_rerun_leaves_the_text_as_it_was(bench: Bench, event: UploadEv
     again = replace(bench.chunks(event)[0].task, run=2, model="other")
     assert bench.jobs.requeue(again)
     bench.jobs.move(job_id(event), JobState.COMPLETE, JobState.TRANSCRIBING)
-    assert take_result(refusal(again), bench.assembler()) is Assembled.WRITTEN
+    assert take_result(refusal(again), bench.assembler()).what is Assembled.WRITTEN
     assert bench.job(event).state is JobState.COMPLETE
     assert bench.text(event) == words(COUNT)
 
 
 def test_a_dead_letter_that_comes_twice_counts_once(bench: Bench, event: UploadEvent) -> None:
     of = bench.jobs.chunk(job_id(event), 2).task
-    assert take_dead_letter(encode(of), bench.assembler()) is Assembled.STORED
-    assert take_dead_letter(encode(of), bench.assembler()) is Assembled.DROPPED
+    assert take_dead_letter(encode(of), bench.assembler()).what is Assembled.STORED
+    assert take_dead_letter(encode(of), bench.assembler()).what is Assembled.DROPPED
     assert bench.jobs.chunk(job_id(event), 2).state is ChunkState.MISSING
 
 
@@ -194,7 +209,7 @@ def test_a_dead_letter_for_an_answered_chunk_is_dropped(bench: Bench, event: Upl
     of = bench.jobs.chunk(job_id(event), 0).task
     for data in results(bench):
         take_result(data, bench.assembler())
-    assert take_dead_letter(encode(of), bench.assembler()) is Assembled.DROPPED
+    assert take_dead_letter(encode(of), bench.assembler()).what is Assembled.DROPPED
     assert bench.job(event).state is JobState.COMPLETE
 
 
@@ -203,7 +218,7 @@ def test_a_dead_letter_of_a_job_begun_afresh_is_dropped(bench: Bench, event: Upl
     bench.jobs.delete_job(job_id(event))
     bench.blobs.delete("chunks", old.audio.name)
     chunker.chunk(event, bench.chunker())
-    assert take_dead_letter(encode(old), bench.assembler()) is Assembled.DROPPED
+    assert take_dead_letter(encode(old), bench.assembler()).what is Assembled.DROPPED
     assert bench.jobs.chunk(job_id(event), 0).state is ChunkState.PENDING
 
 
@@ -225,7 +240,7 @@ def test_of_two_that_see_the_end_one_finishes(bench: Bench, event: UploadEvent) 
             assert settle(job_id(event), bench.assembler()) is Assembled.WRITTEN
 
     ports = bench.assembler(jobs=Faulty(bench.jobs, overtake))
-    assert take_result(last, ports) is Assembled.STORED
+    assert take_result(last, ports).what is Assembled.STORED
     assert bench.job(event).state is JobState.COMPLETE
     assert bench.text(event) == words(COUNT)
 
@@ -255,7 +270,9 @@ def test_outvoted_uncertain_chunks_are_run_again_in_the_elected_language(
     assert bench.job(polyglot).state is JobState.TRANSCRIBING
     pending = [chunk for chunk in bench.chunks(polyglot) if chunk.state is ChunkState.PENDING]
     assert 0 < len(pending) < len(bench.chunks(polyglot))
-    assert {(chunk.task.run, chunk.task.language) for chunk in pending} == {(2, "en")}
+    assert {chunk.task.run for chunk in pending} == {2}
+    pinned = {window.language for chunk in pending for window in chunk.task.windows}
+    assert "en" in pinned <= {"en", None}
     assert bench.work() == len(pending)
     assert bench.assemble()[-1] == "written"
     job = bench.job(polyglot)
@@ -266,13 +283,13 @@ def test_outvoted_uncertain_chunks_are_run_again_in_the_elected_language(
 def test_late_results_of_the_outvoted_run_are_dropped(bench: Bench, polyglot: UploadEvent) -> None:
     bench.work()
     late = bench.drop(topics.RESULTS)
-    outcomes = [take_result(data, bench.assembler()) for data in late]
+    outcomes = [take_result(data, bench.assembler()).what for data in late]
     assert outcomes[-1] is Assembled.REQUEUED
     again = [decode(data, ChunkTask) for data in bench.drop(topics.CHUNKS_HIGH) + bench.drop(topics.CHUNKS_LOW)]
     outvoted = {task.index for task in again}
     for data in late[1:]:
         dropped = decode(data, ChunkResult).index in outvoted
-        assert take_result(data, bench.assembler()) is (Assembled.DROPPED if dropped else Assembled.STORED)
+        assert take_result(data, bench.assembler()).what is (Assembled.DROPPED if dropped else Assembled.STORED)
 
 
 def test_requeued_documents_come_before_the_jobs_move_and_messages_last(
@@ -340,10 +357,52 @@ def test_the_same_job_finished_twice_gives_the_same_bytes(bench: Bench, event: U
     assert len(first) == 4
     job = bench.job(event)
     assert job.state is JobState.SETTLING
-    assert take_result(messages[-1], bench.assembler()) is Assembled.STORED  # another's affair: it is healed
+    assert take_result(messages[-1], bench.assembler()).what is Assembled.STORED  # another's affair: it is healed
     heal(job.job_id, bench.assembler())
     assert bench.job(event).state is JobState.COMPLETE
     assert first == {
         name: bench.blobs.read(bench.blobs.stat("transcripts", name).ref)
         for name in bench.blobs.names("transcripts")
     }
+
+
+@pytest.mark.parametrize("how", ["cancelled", "deleted"])
+def test_a_transcript_written_behind_the_back_of_whoever_ended_the_job_is_removed(
+    bench: Bench, event: UploadEvent, how: str
+) -> None:
+    def end(call: str, args: tuple[Any, ...]) -> None:
+        if call == "move" and args[1] is JobState.SETTLING:
+            if how == "deleted":
+                bench.jobs.delete_job(args[0])
+            else:
+                bench.jobs.move(args[0], JobState.SETTLING, JobState.CANCELLED)
+
+    *first, last = results(bench)
+    for data in first:
+        take_result(data, bench.assembler())
+    assert take_result(last, bench.assembler(jobs=Faulty(bench.jobs, end))).what is Assembled.DROPPED
+    assert list(bench.blobs.names("transcripts")) == []
+
+
+def test_a_job_finished_by_another_meanwhile_keeps_its_transcript(bench: Bench, event: UploadEvent) -> None:
+    def overtake(call: str, args: tuple[Any, ...]) -> None:
+        if call == "move" and args[1] is JobState.SETTLING:
+            heal(args[0], bench.assembler())
+
+    *first, last = results(bench)
+    for data in first:
+        take_result(data, bench.assembler())
+    assert take_result(last, bench.assembler(jobs=Faulty(bench.jobs, overtake))).what is Assembled.LATE
+    assert len(list(bench.blobs.names("transcripts"))) == 4
+
+
+def test_a_job_that_is_deleted_while_it_is_read_is_dropped(bench: Bench, event: UploadEvent) -> None:
+    def end(call: str, args: tuple[Any, ...]) -> None:
+        if call == "chunks":
+            bench.jobs.delete_job(args[0])
+
+    *first, last = results(bench)
+    for data in first:
+        take_result(data, bench.assembler())
+    assert take_result(last, bench.assembler(jobs=Faulty(bench.jobs, end))).what is Assembled.DROPPED
+    assert list(bench.blobs.names("transcripts")) == []

@@ -12,14 +12,15 @@ from msgspec.structs import replace
 from longscribe.adapters.local.files import Files
 from longscribe.core import ids, limits, topics
 from longscribe.core.coverage import check, coverage
-from longscribe.core.limits import GRID, SAMPLE_RATE
+from longscribe.core.limits import FRAME, GRID, SAMPLE_RATE
 from longscribe.documents import Chunk, ChunkState, JobState
-from longscribe.errors import Gone, NoSpace
+from longscribe.errors import BadInput, Gone, NoSpace
 from longscribe.messages import BlobRef, ChunkTask, Priority, Sealed, decode, decode_result
-from longscribe.ports import Samples
+from longscribe.ports import Heard, Samples
 from longscribe.stages import chunker
 from longscribe.stages.chunker import Chunked
-from tests.standins import Bench, Faulty, PcmMedia, job_id, silence, spoken, tones, words
+from tests.contract.clocks import ManualClock
+from tests.standins import Bench, Faulty, LevelDetector, PcmMedia, job_id, silence, spoken, tones, words
 
 TALK = spoken(360)
 """About five minutes: two full stretches of decoding and a part."""
@@ -234,12 +235,43 @@ def test_the_limit_on_chunks(bench: Bench, monkeypatch: pytest.MonkeyPatch, over
         assert f"more than {count - 1} chunks" in (bench.job(second).reason or "")
 
 
-def test_a_recording_that_was_replaced_meanwhile_is_gone(bench: Bench) -> None:
+def test_a_recording_that_was_replaced_meanwhile_fails_its_job(bench: Bench) -> None:
     event = bench.upload(TALK)
     bench.upload(TALK[: 60 * SAMPLE_RATE])
-    with pytest.raises(Gone):
-        chunker.chunk(event, bench.chunker())
+    assert chunker.chunk(event, bench.chunker()) is Chunked.REFUSED
+    assert bench.job(event).state is JobState.FAILED
+    assert "deleted or overwritten" in (bench.job(event).reason or "")
+
+
+class Ticking(ManualClock):
+    """A second passes whenever somebody looks."""
+
+    def now(self) -> float:
+        self.sleep(1)
+        return super().now()
+
+
+def test_when_the_time_is_up_it_stops_and_the_next_call_goes_on(bench: Bench) -> None:
+    talk = np.concatenate([TALK, TALK, TALK])
+    expected, seal = _uninterrupted(bench, talk)
+    event = bench.upload(talk)
+    clock = Ticking()
+    assert chunker.chunk(event, bench.chunker(clock=clock), until=clock.now() + 4) is Chunked.UNFINISHED
+    written = len(bench.chunks(event))
+    assert 0 < written < len(expected)
     assert bench.job(event).state is JobState.CHUNKING
+    assert bench.media.open == 0
+    assert chunker.chunk(event, bench.chunker(clock=clock), until=clock.now() + 1_000) is Chunked.SEALED
+    assert _same(plan(bench.chunks(event)), expected)
+    assert bench.job(event).seal == seal
+
+
+def test_the_first_chunk_is_announced_once_it_is_queued(bench: Bench) -> None:
+    waiting: list[int] = []
+    event = bench.upload(TALK)
+    ports = bench.chunker(started=lambda: waiting.append(bench.queue.backlog(topics.CHUNKS_HIGH)))
+    chunker.chunk(event, ports)
+    assert waiting == [1]
 
 
 def _uninterrupted(bench: Bench, talk: Samples) -> tuple[list[Chunk], object]:
@@ -362,3 +394,130 @@ def test_one_decoded_stretch_more_or_less_gives_the_same_chunks(bench: Bench) ->
     chunker.chunk(event, bench.chunker(media=PcmMedia(stretch=3 * GRID)))
     assert _same(plan(bench.chunks(event)), expected)
     assert bench.job(event).seal == seal
+
+
+class Ending(PcmMedia):
+    """Calls ``end`` before the second stretch of each decoding."""
+
+    def __init__(self, end: Any) -> None:
+        super().__init__()
+        self._end = end
+        self.decoded = 0
+
+    def _stretches(self, *args: Any) -> Any:
+        for number, stretch in enumerate(super()._stretches(*args)):
+            if number == 1:
+                self._end()
+            self.decoded += 1
+            yield stretch
+
+
+def cancel(bench: Bench, job: str) -> None:
+    bench.jobs.move(job, JobState.CHUNKING, JobState.CANCELLED)
+
+
+def test_a_cancelled_job_is_cut_no_further_and_its_audio_is_gone(bench: Bench) -> None:
+    event = bench.upload(np.concatenate([TALK] * 3))
+    media = Ending(lambda: cancel(bench, job_id(event)))
+    reads = []
+    jobs = Faulty(bench.jobs, lambda call, _: reads.append(call))
+    assert chunker.chunk(event, bench.chunker(media=media, jobs=jobs)) is Chunked.STOPPED
+    assert media.decoded == 2
+    assert media.open == 0
+    assert reads.count("job") == 4  # one a stretch, one at the end, one after clearing
+    assert bench.chunks(event)  # what was cut stays documented
+    assert bench.job(event).state is JobState.CANCELLED
+    assert list(bench.blobs.names("chunks")) == []
+    assert bench.drop(topics.RESULTS) == []
+    assert chunker.chunk(event, bench.chunker()) is Chunked.KNOWN
+
+
+def test_of_a_job_that_is_deleted_while_it_is_cut_nothing_comes_back(bench: Bench) -> None:
+    event = bench.upload(np.concatenate([TALK] * 3))
+    media = Ending(lambda: bench.jobs.delete_job(job_id(event)))
+    assert chunker.chunk(event, bench.chunker(media=media)) is Chunked.STOPPED
+    with pytest.raises(Gone):
+        bench.job(event)
+    assert bench.chunks(event) == []
+    assert list(bench.blobs.names("chunks")) == []
+
+
+@pytest.mark.parametrize("how", ["recording", "damage"])
+def test_a_job_that_ended_meanwhile_stays_as_it_is_whatever_fails_then(bench: Bench, how: str) -> None:
+    event = bench.upload(np.concatenate([TALK] * 3))
+
+    def end() -> None:
+        cancel(bench, job_id(event))
+        if how == "damage":
+            raise BadInput("It is no audio.")
+        (bench.home / event.recording.name).unlink()
+
+    assert chunker.chunk(event, bench.chunker(media=Ending(end))) is Chunked.STOPPED
+    job = bench.job(event)
+    assert (job.state, job.reason) == (JobState.CANCELLED, None)
+    assert list(bench.blobs.names("chunks")) == []
+
+
+def test_of_two_chunkers_at_once_the_slower_leaves_the_job_as_it_is(bench: Bench) -> None:
+    event = bench.upload(np.concatenate([TALK, TALK]))
+    overtaken = False
+
+    def overtake(call: str, _: object) -> None:
+        nonlocal overtaken
+        if call == "create" and not overtaken:
+            overtaken = True
+            assert chunker.chunk(event, bench.chunker()) is Chunked.SEALED
+
+    assert chunker.chunk(event, bench.chunker(blobs=Faulty(bench.blobs, overtake))) is Chunked.KNOWN
+    audio = {chunk.task.audio.name for chunk in bench.chunks(event)}
+    assert set(bench.blobs.names("chunks")) == audio
+    assert bench.job(event).state is JobState.TRANSCRIBING
+
+
+class Listening(LevelDetector):
+    """Notes how many listen at once, and lets nobody finish before ``together`` do."""
+
+    def __init__(self, together: int = 1, fails: bool = False) -> None:
+        self._barrier = threading.Barrier(together)
+        self._fails = fails
+        self._lock = threading.Lock()
+        self.now = 0
+        self.most = 0
+
+    def detect(self, samples: Samples, lead: int) -> Heard:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            self._barrier.wait(5)
+            if self._fails:
+                raise Died
+            return super().detect(samples, lead)
+        finally:
+            with self._lock:
+                self.now -= 1
+
+
+def test_the_next_stretch_is_listened_to_while_one_is_cut(bench: Bench) -> None:
+    expected, seal = _uninterrupted(bench, TALK)
+    event = bench.upload(TALK)
+    ears = Listening(together=2)
+    even = len(TALK) // 4 + 1  # four stretches, which end off the grid: no matter here
+    with ThreadPoolExecutor(chunker.DEPTH) as executor:
+        ports = bench.chunker(
+            detector=ears, executor=executor, media=PcmMedia(stretch=even // FRAME * FRAME + FRAME)
+        )
+        assert chunker.chunk(event, ports) is Chunked.SEALED
+    assert ears.most == chunker.AHEAD + 1
+    assert _same(plan(bench.chunks(event)), expected)
+    assert bench.job(event).seal == seal
+
+
+@pytest.mark.parametrize("fault", ["media", "detector"])
+def test_nobody_listens_any_more_when_it_fails(bench: Bench, fault: str) -> None:
+    ears = Listening(fails=fault == "detector")
+    media = PcmMedia(dies_after=2 if fault == "media" else None)
+    with ThreadPoolExecutor(chunker.DEPTH) as executor:
+        with pytest.raises(ConnectionError if fault == "media" else Died):
+            chunker.chunk(bench.upload(TALK), bench.chunker(detector=ears, executor=executor, media=media))
+        assert (ears.now, bench.media.open) == (0, 0)

@@ -55,6 +55,14 @@ def test_a_waiting_task_is_prepared_with_each_windows_audio(bench: Bench, event:
     assert heard == words(40)
 
 
+def test_a_pinned_window_is_heard_in_its_own_language(bench: Bench, event: UploadEvent) -> None:
+    of = task(bench, event)
+    assert of.language == "en"
+    pinned = replace(of, run=2, windows=(replace(of.windows[0], language="de"), *of.windows[1:]))
+    bench.jobs.requeue(pinned)
+    assert [audio.language for audio in ready(bench, pinned).windows] == ["de"] + ["en"] * (len(of.windows) - 1)
+
+
 def test_the_result_is_in_the_recordings_time_and_says_who_made_it(bench: Bench, event: UploadEvent) -> None:
     talk = spoken(40)
     of = task(bench, event, 1)
@@ -135,6 +143,23 @@ def test_a_chunk_that_was_answered_is_a_duplicate(bench: Bench, event: UploadEve
     bench.assemble()
     assert bench.jobs.chunk(job_id(event), 0).state is ChunkState.DONE
     assert prepare(encode(task(bench, event)), bench.worker()) is Unrun.DUPLICATE
+
+
+def test_a_message_sent_again_is_run_as_the_first_would_be(bench: Bench, event: UploadEvent) -> None:
+    """And as the same task: a worker that has both in hand knows them for one."""
+    of = task(bench, event)
+    assert ready(bench, replace(of, resent=True)).task == of
+
+
+@pytest.mark.parametrize("ended", ["done", "missing", "finished"])
+def test_a_message_sent_again_for_nothing_is_a_duplicate(bench: Bench, event: UploadEvent, ended: str) -> None:
+    of = replace(task(bench, event), resent=True)
+    if ended == "missing":
+        bench.jobs.give_up(job_id(event), 0, 1, "poison")
+    else:
+        bench.work(limit=1 if ended == "done" else 1_000)
+        bench.assemble()
+    assert prepare(encode(of), bench.worker()) is Unrun.DUPLICATE
 
 
 def test_another_models_answer_is_no_duplicate(bench: Bench, event: UploadEvent) -> None:

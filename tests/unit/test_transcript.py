@@ -25,7 +25,9 @@ def test_the_page_tells_of_every_member(kind):
     assert listed == [field.name for field in msgspec.structs.fields(kind)]
 
 
-@pytest.mark.parametrize("kind", [types.Status, types.Kind, types.Guard], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [types.Status, types.Kind, types.Guard, types.Reason], ids=lambda kind: kind.__name__
+)
 def test_the_page_tells_of_every_value(kind):
     for value in kind:
         assert f"`{value}`" in PAGE

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from longscribe.core import voting
 from longscribe.documents import Chunk, ChunkState
-from longscribe.messages import Span, Window, WindowResult, Word
+from longscribe.messages import ChunkTask, Guard, Span, Window, WindowResult, Word
 from tests.unit.builders import done, task
 
 WORDS = (Word(0, 10, " Hello", 0.9),)
@@ -48,11 +48,17 @@ def test_chunks_without_a_result_do_not_vote() -> None:
     assert voting.vote([]) is None
 
 
+def test_text_that_failed_the_guards_is_no_evidence_unless_there_is_no_other() -> None:
+    music = doubted(chunk(0, (9_000, "sn", 0.75)))
+    assert voting.vote([music, chunk(1, (100, "en", 0.5))]) == "en"
+    assert voting.vote([music]) == "sn"
+
+
 @pytest.mark.parametrize(("probability", "certain"), [(0.79, False), (0.8, True), (0.81, True)])
 def test_from_when_on_a_detection_stands(probability: float, certain: bool) -> None:
     of = chunk(0, (100, "de", probability))
     assert voting.settled(of) is certain
-    assert voting.outvoted(of, "en") is not certain
+    assert (voting.outvoted([of], "en") == []) is certain
 
 
 def test_a_chunk_is_settled_when_all_its_windows_are() -> None:
@@ -60,8 +66,38 @@ def test_a_chunk_is_settled_when_all_its_windows_are() -> None:
     assert voting.settled(replace(chunk(0, (100, "de", 0.5)), result=None, state=ChunkState.MISSING))
 
 
-def test_only_uncertain_chunks_of_another_language_are_outvoted() -> None:
-    assert not voting.outvoted(chunk(0, (100, "en", 0.1)), "en")
-    assert voting.outvoted(chunk(0, (100, "en", 0.9), (100, "de", 0.5)), "en")
-    assert not voting.outvoted(chunk(0, (100, "de", 0.5), pinned="de"), "en")
-    assert not voting.outvoted(replace(chunk(0, (100, "de", 0.5)), result=None), "en")
+def pins(tasks: list[ChunkTask]) -> list[tuple[int, int, list[str | None]]]:
+    """Each task's index and run, and what its windows are pinned to."""
+    return [(task.index, task.run, [window.language for window in task.windows]) for task in tasks]
+
+
+def test_only_uncertain_windows_of_another_language_are_overruled() -> None:
+    chunks = [
+        chunk(0, (100, "en", 0.1)),
+        chunk(1, (100, "en", 0.9), (100, "de", 0.5), (100, "en", 0.3)),
+        chunk(2, (100, "de", 0.5), pinned="de"),
+        replace(chunk(3, (100, "de", 0.5)), result=None),
+        chunk(4, (100, "fr", 0.95), (100, "nn", 0.7)),
+    ]
+    assert pins(voting.outvoted(chunks, "en")) == [(1, 1, [None, "en", None]), (4, 1, [None, "en"])]
+
+
+def test_a_language_that_another_window_is_certain_of_stands() -> None:
+    uncertain, certain = chunk(0, (100, "fr", 0.6)), chunk(1, (100, "fr", 0.9))
+    assert voting.outvoted([uncertain, certain], "en") == []
+    assert pins(voting.outvoted([uncertain, doubted(certain)], "en")) == [(0, 1, ["en"])]
+    wordless = chunk(1, (100, "fr", 0.9), words=())
+    assert pins(voting.outvoted([uncertain, wordless], "en")) == [(0, 1, ["en"])]
+
+
+def test_a_pinned_window_is_not_sent_back_again() -> None:
+    (task,) = voting.outvoted([chunk(0, (100, "de", 0.5), (100, "en", 0.9))], "en")
+    again = done(task, [WindowResult(WORDS, "de", 0.5, -0.1), WindowResult(WORDS, "en", 0.9, -0.1)])
+    assert voting.outvoted([again], "en") == []
+
+
+def doubted(of: Chunk) -> Chunk:
+    """The chunk, its text failed by a guard."""
+    assert of.result is not None
+    windows = tuple(replace(heard, guards=(Guard.LOW_PROBABILITY,)) for heard in of.result.windows)
+    return replace(of, result=replace(of.result, windows=windows))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from longscribe import wiring
+from longscribe.adapters.silero import locate
 from longscribe.core import limits, topics
 from longscribe.core.settings import Settings
 from longscribe.errors import BadInput
@@ -95,3 +96,8 @@ def test_a_machine_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
         wiring.machine(Settings(model="no-such-model"), {"LONGSCRIBE_MODELS": str(tmp_path)})
     with pytest.raises(BadInput, match="LONGSCRIBE_DECODE_WORKERS"):
         wiring.machine(Settings(), {"LONGSCRIBE_DECODE_WORKERS": "99"})
+
+
+def test_the_second_detector_comes_with_the_installation() -> None:
+    assert wiring.detector().name == "webrtcvad-1, silero-v6"
+    assert wiring.detector(locate()).name == wiring.detector().name

@@ -79,6 +79,31 @@ def locate(name: str, cache: Path, packaged: Mapping[str, Packaged] = PACKAGED) 
     return _from_hub(name, cache, packaged)
 
 
+def known_files(name: str, cache: Path) -> tuple[Path, list[str]] | None:
+    """Return the directory of a model that is kept here, and those of its files that are not as published.
+
+    None for one that is not kept. Only files of models that come in packages have sums to be compared with.
+    """
+    kept = Path(name) if (Path(name) / WEIGHTS).is_file() else cache / name
+    if not (kept / WEIGHTS).is_file():
+        return None
+    sums = PACKAGED[name].sums if kept == cache / name and name in PACKAGED else {}
+    return kept, [file for file, published in sums.items() if _sum(kept / file) != published]
+
+
+def packaged(name: str) -> bool:
+    """Return whether a model can be put together from installed packages."""
+    return name in PACKAGED and _installed(PACKAGED[name])
+
+
+def _sum(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
 def _installed(model: Packaged) -> bool:
     packages = {package for parts in model.files.values() for package, _ in parts}
     return all(importlib.util.find_spec(package) for package in packages)

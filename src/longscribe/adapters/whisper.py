@@ -5,6 +5,8 @@ One call of `Whisper.recognise` takes this way::
     encode ─▶ detect the language ─▶ decode with a beam, as one batch ─▶ guards ─▶ align the words
                                                         again, alone: beam, then temperatures ◀─┘
 
+A vocabulary goes before the text of the first two; whether anyone speaks is asked without it.
+
 There are no timestamp tokens: in batches they make the model stop early and lose text. Times come from aligning the
 text with the decoder's attention. On a CPU only the first decoding is a batch: encoding and aligning are faster
 window by window, and their results cannot depend on the company then.
@@ -13,8 +15,8 @@ window by window, and their results cannot depend on the company then.
 import json
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,8 @@ class Whisper:
         self.compute_type: str = self._whisper.compute_type
         self._stride = 1 if self.device == "cpu" else hardware.batch
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
+        # A term such as <|endoftext|> is what it looks like, not what it would tell the model.
+        self._tokenizer.encode_special_tokens = True
         self._speller = Speller(self._tokenizer)
         self._spectrogram = Spectrogram(self._whisper.n_mels)
         self._suppressed = self._not_text()
@@ -128,8 +132,9 @@ class Whisper:
                 log_probability=kept.log_probability,
                 temperature=kept.temperature,
                 guards=faults,
+                unused_terms=self._vocabulary(window.vocabulary)[1],
             )
-            for spoken, language, (kept, faults) in zip(words, languages, results, strict=True)
+            for window, spoken, language, (kept, faults) in zip(windows, words, languages, results, strict=True)
         ]
 
     # Encoding
@@ -193,7 +198,22 @@ class Whisper:
             some = [prompts[row] for row in rows]
             decoded = self._generate(self._whisper, encoded[rows], some, beam_size=guards.BEAM)
             attempts.update(zip(rows, decoded, strict=True))
-        return [attempts[row] for row in range(len(windows))]
+        doubts = self._doubts(encoded, languages, [row for row in attempts if windows[row].vocabulary])
+        return [
+            replace(attempts[row], no_speech=doubts.get(row, attempts[row].no_speech))
+            for row in range(len(windows))
+        ]
+
+    def _doubts(self, encoded: Encoded, languages: Sequence[_Language], rows: Sequence[int]) -> dict[int, float]:
+        """Return how much the model doubts that anyone speaks in ``rows``, asked without the vocabulary.
+
+        With it, the model doubts too little: the terms are text to go on with. One token is decoded for it.
+        """
+        if not rows:
+            return {}
+        prompts = [self._prompt(languages[row].code, ()) for row in rows]
+        asked = self._generate(self._whisper, encoded[list(rows)], prompts, most=1, beam_size=1)
+        return {row: attempt.no_speech for row, attempt in zip(rows, asked, strict=True)}
 
     def _settle(
         self, window: WindowAudio, encoded: Encoded, language: str, first: Attempt
@@ -209,18 +229,13 @@ class Whisper:
             beam = self._generate(self._whisper, encoded, [prompt], most=CONTEXT, beam_size=guards.BEAM)[0]
             tried.append((beam, guards.verdict(beam, vocabulary)))
             if tried[-1][1]:
-                tried += self._sample(encoded, prompt, window.seed, lambda it: guards.verdict(it, vocabulary))
+                tried += self._sample(encoded, self._prompt(language, ()), window.seed)
         kept, faults = guards.best(tried)
+        kept = replace(kept, no_speech=first.no_speech)
         return _silent(kept) if guards.speechless(kept, window.samples) else (kept, faults)
 
-    def _sample(
-        self,
-        encoded: Encoded,
-        prompt: list[int],
-        seed: int,
-        judge: Callable[[Attempt], tuple[Guard, ...]],
-    ) -> list[tuple[Attempt, tuple[Guard, ...]]]:
-        """Decode one window with rising temperatures until an attempt passes.
+    def _sample(self, encoded: Encoded, prompt: list[int], seed: int) -> list[tuple[Attempt, tuple[Guard, ...]]]:
+        """Decode one window, without a vocabulary, with rising temperatures until an attempt passes.
 
         CTranslate2 seeds a thread's random numbers once, when the thread first needs them: only a model loaded for
         the occasion starts from ``seed``, whatever was decoded before.
@@ -233,7 +248,7 @@ class Whisper:
                 attempt = self._generate(
                     whisper, encoded, [prompt], temperature, beam_size=1, num_hypotheses=BEST_OF, sampling_topk=0
                 )[0]
-                tried.append((attempt, judge(attempt)))
+                tried.append((attempt, guards.verdict(attempt, ())))
                 if not tried[-1][1]:
                     break
         return tried
@@ -249,7 +264,8 @@ class Whisper:
     ) -> list[Attempt]:
         """Decode windows whose prompts are equally long to at most ``most`` tokens."""
         length = len(prompts[0])
-        room = min(most, CONTEXT - length)
+        # One place is left for the end of the text: the alignment needs it.
+        room = min(most, CONTEXT - length - 1)
         results = whisper.generate(
             ctranslate2.StorageView.from_array(encoded),
             prompts,
@@ -279,7 +295,7 @@ class Whisper:
     # Prompts
 
     def _prompt(self, language: str, vocabulary: Sequence[str]) -> list[int]:
-        terms = self._vocabulary(vocabulary)
+        terms, _ = self._vocabulary(vocabulary)
         before = [self._id("<|startofprev|>"), *terms] if terms else []
         return [*before, *self._start(language), self._id("<|notimestamps|>")]
 
@@ -289,16 +305,16 @@ class Whisper:
             start += [self._id(f"<|{language}|>"), self._id("<|transcribe|>")]
         return start
 
-    def _vocabulary(self, terms: Sequence[str]) -> list[int]:
-        """Return the terms as text that came before, as many whole ones as the budget holds."""
+    def _vocabulary(self, terms: Sequence[str]) -> tuple[list[int], int]:
+        """Return as many whole terms as the budget holds, as text that came before, and how many are left out."""
         tokens: list[int] = []
-        for term in terms:
-            text = f", {term.strip()}" if tokens else f" {term.strip()}"
+        for number, term in enumerate(terms):
+            text = f", {term}" if tokens else f" {term}"
             more = self._tokenizer.encode(text, add_special_tokens=False).ids
             if len(tokens) + len(more) > PROMPT_BUDGET:
-                break
+                return tokens, len(terms) - number
             tokens += more
-        return tokens
+        return tokens, 0
 
     def _id(self, token: str) -> int:
         found = self._tokenizer.token_to_id(token)

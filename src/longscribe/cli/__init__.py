@@ -7,6 +7,9 @@ import typer
 
 from longscribe import __version__
 from longscribe.cli.common import BAD_INPUT, FAILED, OK, complain
+from longscribe.cli.doctor import doctor
+from longscribe.cli.operate import cancel, delete, diff, status, watch
+from longscribe.cli.rerun import dead_letters, rerun
 from longscribe.cli.serve import serve
 from longscribe.cli.transcribe import transcribe
 from longscribe.errors import BadInput, LongscribeError, NoSpace
@@ -46,3 +49,11 @@ def _common(
 
 app.command(epilog="Example: longscribe transcribe interview.m4a --language en --out transcripts")(transcribe)
 app.command(epilog="Example: longscribe serve /srv/recordings --language en")(serve)
+app.command(epilog="Example: longscribe status interview.m4a --dir transcripts")(status)
+app.command(epilog="Example: longscribe watch interview.m4a --dir transcripts")(watch)
+app.command(epilog="Example: longscribe rerun interview.m4a --chunk 3 --model small --dir transcripts")(rerun)
+app.command(epilog="Example: longscribe diff interview.m4a --dir transcripts")(diff)
+app.command(epilog="Example: longscribe cancel interview.m4a --dir transcripts")(cancel)
+app.command(epilog="Example: longscribe delete interview.m4a --dir transcripts --yes")(delete)
+app.command(epilog="Example: longscribe dead-letters --replay --dir transcripts")(dead_letters)
+app.command(epilog="Example: longscribe doctor --dir transcripts")(doctor)

@@ -9,6 +9,7 @@ import typer
 
 from longscribe import wiring
 from longscribe.cli.common import BAD_INPUT, FAILED, OK, PARTIAL, complain, listed
+from longscribe.cli.store import HOME
 from longscribe.core.settings import COMPUTE_TYPES, FORMATS, Settings
 from longscribe.embedded import Embedded, checked
 from longscribe.errors import BadInput
@@ -52,7 +53,7 @@ def transcribe(
         checked(path)
     _check_names(files)
     machine = wiring.machine(settings)
-    with Embedded(out / ".longscribe", settings, machine) as work:
+    with Embedded(out / HOME, settings, machine) as work:
         jobs = {work.submit(path, afresh=force): path for path in files}
         work.start()
         try:
@@ -61,10 +62,15 @@ def transcribe(
             complain("Stopped; the same command goes on from here.")
             # The model's batches cannot be interrupted, and everything done is stored: leave as a kill would.
             os._exit(FAILED)
-    raise typer.Exit(max((_CODES[outcome] for outcome in outcomes), key=(OK, PARTIAL, BAD_INPUT).index))
+    raise typer.Exit(max((CODES[outcome] for outcome in outcomes), key=(OK, PARTIAL, FAILED, BAD_INPUT).index))
 
 
-_CODES = {Outcome.COMPLETE: OK, Outcome.PARTIAL: PARTIAL, Outcome.REFUSED: BAD_INPUT}
+CODES = {
+    Outcome.COMPLETE: OK,
+    Outcome.PARTIAL: PARTIAL,
+    Outcome.REFUSED: BAD_INPUT,
+    Outcome.CANCELLED: FAILED,
+}
 
 
 def _check_names(files: Sequence[Path]) -> None:

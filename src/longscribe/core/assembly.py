@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from longscribe.core.coverage import coverage, in_seconds
 from longscribe.core.merging import merge
+from longscribe.core.passages import passages
 from longscribe.core.rendering import paragraphs
 from longscribe.core.segmenting import segments
 from longscribe.core.transcript import (
@@ -40,12 +41,20 @@ def assemble(job: Job, chunks: Iterable[Chunk], language: str | None) -> Transcr
         language=language,
         status=Status.PARTIAL if any(tile.kind is Kind.MISSING for tile in tiles) else Status.COMPLETE,
         settings=job.settings,
+        unused_vocabulary=_unused(job, results),
         text="\n".join(paragraphs(spoken, language)),
         segments=spoken,
         coverage=in_seconds(tiles),
+        passages=passages(chunks, job.seal),
         provenance=_provenance(results),
         receipt=_receipt(results, len(chunks)),
     )
+
+
+def _unused(job: Job, results: list[ChunkResult]) -> tuple[str, ...]:
+    unused = max((window.unused_terms for result in results for window in result.windows), default=0)
+    terms = job.settings.vocabulary
+    return terms[len(terms) - unused :]
 
 
 def _readable(name: str) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from longscribe.core.transcript import Coverage, Kind, seconds
 from longscribe.documents import Chunk, ChunkState, Seal
 from longscribe.errors import Permanent, Transient
-from longscribe.messages import Missing, Silence
+from longscribe.messages import Judged, Missing, Silence
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -18,6 +18,7 @@ class Interval(msgspec.Struct, frozen=True):
     kind: Kind
     level: float | None = None  #: dBFS, of a silent one
     reason: str | None = None  #: of a missing one
+    detector: str | None = None  #: that heard speech or none in it; of all but a missing one
 
 
 def coverage(chunks: Iterable[Chunk], seal: Seal) -> tuple[Interval, ...]:
@@ -26,10 +27,10 @@ def coverage(chunks: Iterable[Chunk], seal: Seal) -> tuple[Interval, ...]:
     ``chunks`` are all of a sealed job's, in any order. A chunk given up has its speech missing and its silences
     silent. Raises `Transient` while one is pending, `Permanent` if the intervals do not tile.
     """
-    parts = [part for chunk in chunks for part in _of_chunk(chunk)]
-    parts += _silent(seal.silences)
-    parts += _missing(seal.missing)
-    tiles = _joined(sorted(parts, key=lambda part: (part.start, part.end)))
+    found = [part for chunk in chunks for part in _told_apart(parts(chunk), chunk.judged)]
+    found += _told_apart(_silent(seal.silences), seal.judged)
+    found += _missing(seal.missing)
+    tiles = _joined(sorted(found, key=lambda part: (part.start, part.end)))
     check(tiles, seal.samples)
     return tiles
 
@@ -57,12 +58,14 @@ def in_seconds(intervals: Iterable[Interval]) -> tuple[Coverage, ...]:
             kind=interval.kind,
             level=None if interval.level is None else round(interval.level, 1),
             reason=interval.reason,
+            detector=interval.detector,
         )
         for interval in intervals
     )
 
 
-def _of_chunk(chunk: Chunk) -> Iterator[Interval]:
+def parts(chunk: Chunk) -> Iterator[Interval]:
+    """Yield what became of each part of a chunk, in no order. Raises `Transient` while it is pending."""
     if chunk.state is ChunkState.PENDING:
         raise Transient(f"Chunk {chunk.task.index} is still pending; ask again when it has ended.")
     done = chunk.state is ChunkState.DONE
@@ -84,9 +87,21 @@ def _missing(stretches: Iterable[Missing]) -> Iterator[Interval]:
     return (Interval(missing.start, missing.end, Kind.MISSING, reason=missing.reason) for missing in stretches)
 
 
-def _joined(parts: Iterable[Interval]) -> tuple[Interval, ...]:
+def _told_apart(intervals: Iterable[Interval], judged: Sequence[Judged]) -> Iterator[Interval]:
+    """Yield ``intervals``, those that are not missing cut where another detector took over, its name in each."""
+    for part in intervals:
+        if part.kind is Kind.MISSING or not judged:
+            yield part
+            continue
+        for one in judged:
+            start, end = max(part.start, one.start), min(part.end, one.end)
+            if start < end:
+                yield msgspec.structs.replace(part, start=start, end=end, detector=one.detector)
+
+
+def _joined(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     tiles: list[Interval] = []
-    for part in parts:
+    for part in intervals:
         if tiles and tiles[-1].end == part.start and _says(tiles[-1]) == _says(part):
             tiles[-1] = msgspec.structs.replace(tiles[-1], end=part.end)
         else:
@@ -94,5 +109,5 @@ def _joined(parts: Iterable[Interval]) -> tuple[Interval, ...]:
     return tuple(tiles)
 
 
-def _says(interval: Interval) -> tuple[Kind, float | None, str | None]:
-    return interval.kind, interval.level, interval.reason
+def _says(interval: Interval) -> Interval:
+    return msgspec.structs.replace(interval, start=0, end=0)

@@ -4,10 +4,10 @@ What a caller needs to know::
 
     planner = Planner(settings.chunk_seconds)  # or, to go on: Planner(…, index=k + 1, start=chunks[k].end)
     for each decoded stretch:
-        verdicts = detector.detect(samples with a lead, lead)
-        for chunk in planner.feed(speech.frames(start, samples, verdicts), missing): …
+        heard = detector.detect(samples with a lead, lead)
+        for chunk in planner.feed(speech.frames(start, samples, heard), missing): …
         audio before planner.needed is in no later chunk
-    chunks, silences, missing = planner.finish(length of the recording)
+    chunks, silences, missing, judged = planner.finish(length of the recording)
 
 **The tiling.** Chunks tile the recording from 0 to the end of the last chunk, windows tile their chunk. A boundary
 lies where a silence begins, in the middle of a pause too short to be left out, or, where there is neither, at the
@@ -15,7 +15,8 @@ quietest place: there both windows' spans reach `OVERLAP` beyond it. Silence bef
 the chunk, however long it is: `MAX_CHUNK_EXTENT` counts from the first span's start to the chunk's end.
 
 **Missing audio.** A missing stretch of any length is in no span. What the spans, clipped to what their window owns,
-leave of the chunk is tiled exactly by its ``missing`` and its ``silences``.
+leave of the chunk is tiled exactly by its ``missing`` and its ``silences``. Its ``judged`` says which detector was
+heeded; where another took over, a silence ends and the next begins.
 
 **Independence.** The chunks depend on the frames alone, not on how they were fed. What follows a chunk depends only
 on where it ended and on the frames from `CONTEXT` before that on: a resumed planner is fed from there or earlier.
@@ -24,13 +25,16 @@ The verdicts must be the same too: those from there on need the detector's lead,
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
+from msgspec.structs import replace
 
 from longscribe.core import speech
 from longscribe.core.limits import FRAME, GRID, MAX_CHUNK_EXTENT, SAMPLE_RATE, WINDOW
 from longscribe.core.speech import Analysis, Frames
-from longscribe.messages import Missing, Silence, Span, Window
+from longscribe.messages import Judged, Missing, Silence, Span, Window
 
 OVERLAP = SAMPLE_RATE
 """How far spans reach beyond a cut through speech: one second holds a whole word on either side."""
@@ -57,6 +61,8 @@ _WORTH = 2
 _HUSH = 5
 """Frames to either side over which a place's level is measured before a cut through speech."""
 
+_Note = TypeVar("_Note", Missing, Judged)
+
 
 @dataclass(frozen=True)
 class PlannedChunk:
@@ -69,6 +75,7 @@ class PlannedChunk:
     silences: tuple[Silence, ...]
     speech: int  #: samples of the spans that the chunk owns
     missing: tuple[Missing, ...]
+    judged: tuple[Judged, ...]  #: tiles the chunk if it tiled the frames
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ class Planner:
         self._lead: list[_Quiet] = []  # silence at the chunk's start whose frames are gone
         self._led = start  # where it ends, in samples
         self._missing: list[Missing] = []
+        self._judged: list[Judged] = []
         self._base = -1  # first frame in the buffers; -1: none was fed yet
         self._speech = np.zeros(0, np.bool_)
         self._power = np.zeros(0, np.int64)
@@ -121,7 +129,8 @@ class Planner:
             self._base = begin
         if begin != self._base + len(self._speech):
             raise ValueError(f"Frames must follow on: these begin at sample {frames.start}.")
-        self._note(missing)
+        _note(self._missing, missing)
+        _note(self._judged, frames.judged)
         chunks: list[PlannedChunk] = []
         power = speech.power(frames.level)
         for first in range(0, len(power), _BLOCK):
@@ -130,23 +139,18 @@ class Planner:
             chunks += self._plan(None)
         return chunks
 
-    def finish(self, end: int) -> tuple[list[PlannedChunk], tuple[Silence, ...], tuple[Missing, ...]]:
-        """Take the recording's length; return the last chunks, and the silences and missing stretches after them.
+    def finish(
+        self, end: int
+    ) -> tuple[list[PlannedChunk], tuple[Silence, ...], tuple[Missing, ...], tuple[Judged, ...]]:
+        """Take the recording's length; return the last chunks, and what is silent, missing and judged after them.
 
         Raises `ValueError` unless the frames fed cover the recording.
         """
         if max(self._cursor, self._base + len(self._speech)) != -(-end // FRAME):
             raise ValueError(f"The frames fed do not end where the recording does, at sample {end}.")
         chunks = list(self._plan(end))
-        return chunks, _told(self._quiet((), end)), _clipped(self._missing, self._start, end)
-
-    def _note(self, missing: Sequence[Missing]) -> None:
-        for gap in missing:
-            last = self._missing[-1] if self._missing else None
-            if last and last.end == gap.start and last.reason == gap.reason:
-                self._missing[-1] = Missing(last.start, gap.end, gap.reason)
-            else:
-                self._missing.append(gap)
+        rest = self._start, end
+        return chunks, _told(self._quiet((), end)), _clipped(self._missing, *rest), _clipped(self._judged, *rest)
 
     def _plan(self, end: int | None) -> Iterator[PlannedChunk]:
         """Yield the chunks that can be cut; ``end`` is the recording's length once it is known."""
@@ -182,6 +186,7 @@ class Planner:
             _told(self._quiet(owned, start)),
             sum(span.samples for span in owned),
             _clipped(self._missing, self._start, start),
+            _clipped(self._judged, self._start, start),
         )
         self._index += 1
         self._start = self._led = start
@@ -200,11 +205,13 @@ class Planner:
     def _quiet(self, owned: Sequence[Span], end: int) -> list[_Quiet]:
         """Return what neither ``owned`` nor missing stretches take of the chunk's start to ``end``."""
         quiet = list(self._lead)
+        changes = [one.start for one in self._judged]
         energy = np.concatenate(([0], np.cumsum(self._power)))
-        for span in _without(_without([Span(self._led, end)], owned), self._missing):
+        left = _without(_without([Span(self._led, end)], owned), self._missing)
+        for span in (part for whole in left for part in _parted(whole, changes)):
             first, last = span.start // FRAME - self._base, -(-span.end // FRAME) - self._base
             piece = _Quiet(span.start, span.end, int(energy[last] - energy[first]), last - first)
-            if quiet and quiet[-1].end == piece.start:
+            if quiet and quiet[-1].end == piece.start and piece.start not in changes:
                 before = quiet.pop()
                 piece = _Quiet(before.start, piece.end, before.energy + piece.energy, before.frames + piece.frames)
             quiet.append(piece)
@@ -225,7 +232,9 @@ class Planner:
         self._base += drop
         self._speech = self._speech[drop:]
         self._power = self._power[drop:]
-        self._missing = [gap for gap in self._missing if gap.end > min(self._start, self.needed)]
+        oldest = min(self._start, self.needed)
+        self._missing = [gap for gap in self._missing if gap.end > oldest]
+        self._judged = [one for one in self._judged if one.end > oldest]
 
 
 def _cut_chunk(found: Analysis, cursor: int, settled: int, limit: int, final: bool) -> list[_Cut]:
@@ -302,13 +311,29 @@ def _without(spans: Sequence[Span], taken: Sequence[Span] | Sequence[Missing]) -
     return left
 
 
+def _parted(span: Span, places: Sequence[int]) -> Iterator[Span]:
+    """Yield the parts of ``span`` between ``places``, which are in order."""
+    within = [place for place in places if span.start < place < span.end]
+    return (Span(start, end) for start, end in pairwise([span.start, *within, span.end]))
+
+
 def _told(quiet: Sequence[_Quiet]) -> tuple[Silence, ...]:
     return tuple(Silence(q.start, q.end, speech.mean_level(q.energy, q.frames)) for q in quiet)
 
 
-def _clipped(missing: Sequence[Missing], start: int, end: int) -> tuple[Missing, ...]:
+def _note(notes: list[_Note], more: Sequence[_Note]) -> None:
+    """Add ``more`` to ``notes``, neighbours that say the same joined."""
+    for note in more:
+        last = notes[-1] if notes else None
+        if last and last.end == note.start and replace(last, start=note.start, end=note.end) == note:
+            notes[-1] = replace(last, end=note.end)
+        else:
+            notes.append(note)
+
+
+def _clipped(notes: Sequence[_Note], start: int, end: int) -> tuple[_Note, ...]:
     return tuple(
-        Missing(max(gap.start, start), min(gap.end, end), gap.reason)
-        for gap in missing
-        if gap.start < end and gap.end > start
+        replace(note, start=max(note.start, start), end=min(note.end, end))
+        for note in notes
+        if max(note.start, start) < min(note.end, end)
     )

@@ -1,8 +1,8 @@
 """What says that a window's text cannot be trusted, and what is done about it.
 
 A window is decoded with a beam first. What fails is decoded again alone: with all the room there is and without the
-vocabulary if that came back, then with rising temperatures. The first attempt that passes is kept; if none does,
-the best one is kept and carries what it failed.
+vocabulary if that came back, then with rising temperatures and never with it. The first attempt that passes is
+kept; if none does, the best one is kept and carries what it failed, but never one that echoes the vocabulary.
 """
 
 import re
@@ -101,8 +101,8 @@ def speechless(attempt: Attempt, samples: Samples) -> bool:
 
 
 def best(attempts: Sequence[tuple[Attempt, tuple[Guard, ...]]]) -> tuple[Attempt, tuple[Guard, ...]]:
-    """Return the attempt with the fewest faults, of those the most probable, of those the first."""
-    return max(attempts, key=lambda tried: (-len(tried[1]), tried[0].log_probability))
+    """Return the attempt with the fewest faults, of those the most probable, then the first; an echo comes last."""
+    return max(attempts, key=lambda it: (Guard.PROMPT_ECHO not in it[1], -len(it[1]), it[0].log_probability))
 
 
 def compression_ratio(text: str) -> float:
@@ -124,13 +124,18 @@ def loops(tokens: Sequence[int]) -> bool:
 
 
 def echoes(text: str, vocabulary: Sequence[str]) -> bool:
-    """Return whether ``text`` lists terms of the vocabulary in the order in which they were given."""
+    """Return whether ``text`` is nothing but terms of the vocabulary, or lists some in the order they have there.
+
+    A speaker may do either. The consequence is only that the window is decoded again without them.
+    """
     spoken = _words(text)
     terms = [words for term in vocabulary if (words := _words(term))]
-    if len(terms) < 2:
-        return False
-    count = min(ECHO_TERMS, len(terms))
-    return any("".join(terms[i : i + count]) in spoken for i in range(len(terms) - count + 1))
+    left = spoken
+    for words in sorted(terms, key=len, reverse=True):
+        left = left.replace(words, "")
+    if spoken and not left:
+        return True
+    return any("".join(terms[i : i + ECHO_TERMS]) in spoken for i in range(len(terms) - ECHO_TERMS + 1))
 
 
 def steady(samples: Samples) -> bool:

@@ -51,3 +51,30 @@ LEASE_SECONDS = 60.0
 MAX_ATTEMPTS_EMBEDDED = 5
 MAX_ATTEMPTS_CLOUD = 10
 """Deliveries before a chunk is dead-lettered. In the cloud a preemption is an attempt too."""
+
+LOST_SECONDS = 900.0
+"""How long a job with pending chunks may be silent before their messages are doubted; doubled by each sending.
+Longer than a message may rightly be away: Pub/Sub's longest pause before a redelivery (600 s), a lease (60 s), and
+a worker's four chunks of five minutes of speech at 9 x real time (133 s)."""
+
+SETTLE_SECONDS = 600.0
+"""How long an assembler may be at a job's end: Pub/Sub pushes wait no longer for an answer."""
+
+REPLAY_SECONDS = 300.0
+"""How long a finished job must be silent before its replay counts as over: a lease and a worker's four chunks, and
+then some."""
+
+CHUNKER_SECONDS = 1_800.0
+"""How long a recording that is being cut may give no chunk: 48 hours without speech are searched in half of it, at
+8 s an hour for decoding and 10 s for the slower speech detector, on one core."""
+
+MISSED_SECONDS = 900.0
+"""How long an upload may have no job before its event is taken for lost, and between two looks for such uploads.
+Longer than Pub/Sub's longest pause before a redelivery (600 s)."""
+
+MISSED_FOR_SECONDS = 86_400.0
+"""How old an upload may be and still be looked for: Eventarc keeps an event for no longer."""
+
+JOB_SECONDS = 86_400.0
+"""After this long a job ends with what it has: its cutting counted from its creation, all else from its last move.
+The longest recording (48 hours) keeps a single worker at 9 x real time busy for a quarter of it."""

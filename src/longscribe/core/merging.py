@@ -19,6 +19,7 @@ class MergedWord(msgspec.Struct, frozen=True):
     text: str  #: its leading space included
     probability: float
     guards: tuple[Guard, ...] = ()  #: of the window it comes from
+    language: str | None = None  #: of the same
     after_missing: bool = False  #: something is missing between the word before and this one
 
 
@@ -143,7 +144,8 @@ def _ordered(words: Sequence[MergedWord]) -> list[MergedWord]:
 def _heard(result: WindowResult) -> list[MergedWord]:
     """Return the words of one window, cleaned, the first one parted from whatever comes before."""
     words = [
-        MergedWord(word.start, word.end, clean(word.text), word.probability, result.guards) for word in result.words
+        MergedWord(word.start, word.end, clean(word.text), word.probability, result.guards, result.language)
+        for word in result.words
     ]
     if words and result.language not in UNSPACED and not words[0].text.startswith(" "):
         words[0] = msgspec.structs.replace(words[0], text=" " + words[0].text)

@@ -1,10 +1,13 @@
-"""How a job advances: the legal moves between its states, and what its readers can tell from the chunks."""
+"""How a job advances: the legal moves between its states, its chunks' changes, and what readers tell from them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from longscribe.documents import Chunk, ChunkState, JobState, Seal
 from longscribe.errors import IllegalMove
+from longscribe.messages import ChunkResult, ChunkTask
 
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.CHUNKING: frozenset({JobState.TRANSCRIBING, JobState.FAILED, JobState.CANCELLED}),
@@ -32,6 +35,61 @@ def check(source: JobState, target: JobState) -> None:
     """Raise `IllegalMove` unless a job may go from ``source`` to ``target``."""
     if target not in MOVES[source]:
         raise IllegalMove(f"A job that is {source} cannot become {target}; read the job again and decide anew.")
+
+
+def created(chunk: Chunk, now: float) -> Chunk:
+    """Return a new chunk as it is stored, before its message is sent."""
+    return replace(chunk, updated=now, queued=now)
+
+
+def answered(chunk: Chunk, result: ChunkResult, now: float) -> Chunk | None:
+    """Return ``chunk`` *done* with ``result``; None for a result of another run or of other settings.
+
+    The chunk itself comes back if it holds this very result. A replay overwrites, a chunk given up is healed; where
+    that changes what the chunk says, provenance apart, ``overwritten`` tells the time.
+    """
+    if (result.run, result.settings_hash) != (chunk.task.run, chunk.task.settings_hash):
+        return None
+    if chunk.state is ChunkState.DONE and chunk.result == result:
+        return chunk
+    said = chunk.result.windows if chunk.state is ChunkState.DONE and chunk.result is not None else None
+    late = chunk.state is not ChunkState.PENDING and said != result.windows
+    return replace(
+        chunk,
+        state=ChunkState.DONE,
+        result=result,
+        reason=None,
+        updated=now,
+        overwritten=now if late else chunk.overwritten,
+    )
+
+
+def given_up(chunk: Chunk, run: int, reason: str, now: float) -> Chunk | None:
+    """Return a pending chunk whose ``run`` ended without a result; None if it is not pending or in another run.
+
+    It is *missing*; one that an earlier run has a result of is *done* with that again.
+    """
+    if chunk.task.run != run or chunk.state is not ChunkState.PENDING:
+        return None
+    state = ChunkState.MISSING if chunk.result is None else ChunkState.DONE
+    return replace(chunk, state=state, reason=reason, updated=now)
+
+
+def requeued(chunk: Chunk, task: ChunkTask, now: float) -> Chunk | None:
+    """Return ``chunk`` pending under ``task``; None unless its run is the chunk's current one plus one."""
+    if chunk.task.run + 1 != task.run:
+        return None
+    pending = replace(created(chunk, now), task=task, state=ChunkState.PENDING, reason=None)
+    return replace(pending, sendings=1, overwritten=0.0)
+
+
+def resent(chunk: Chunk, seen: Chunk, now: float) -> Chunk | None:
+    """Return ``chunk`` with one sending more; None unless it is pending and was not sent since it was ``seen``."""
+    if chunk.state is not ChunkState.PENDING:
+        return None
+    if (chunk.task.run, chunk.sendings) != (seen.task.run, seen.sendings):
+        return None
+    return replace(created(chunk, now), sendings=chunk.sendings + 1)
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,15 @@ def render(transcript: Transcript, kind: str) -> bytes:
 
 
 def paragraphs(segments: Sequence[Segment], language: str | None) -> list[str]:
-    """Return the text of ``segments`` as one line for each stretch without a long pause."""
-    between = "" if language in UNSPACED else " "
+    """Return the text of ``segments`` as one line for each stretch without a long pause.
+
+    ``language`` is that of segments which do not tell their own.
+    """
     found: list[str] = []
     end = 0
     for segment in segments:
         text = clean(segment.text).strip()
+        between = "" if (segment.language or language) in UNSPACED else " "
         if found and milliseconds(segment.start) - end < PARAGRAPH:
             found[-1] = (found[-1] + between + text).strip()
         else:

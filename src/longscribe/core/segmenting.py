@@ -1,4 +1,4 @@
-"""Words into segments, from left to right: a sentence each, or as much of one as was said in one go."""
+"""Words into segments, from left to right: a sentence each, or what was said of it in one go and language."""
 
 from collections.abc import Iterable, Sequence
 
@@ -61,6 +61,7 @@ def _ends(words: Sequence[MergedWord], following: MergedWord) -> bool:
     pause = following.start - words[-1].end
     return (
         following.after_missing
+        or following.language != words[-1].language
         or pause >= PARAGRAPH_PAUSE
         or (pause >= PAUSE and _characters(words) >= LONG_CHARACTERS)
         or ends_sentence(words[-1].text, following.text)
@@ -92,6 +93,7 @@ def _segment(words: Sequence[MergedWord]) -> Segment:
         end=seconds(words[-1].end),
         text="".join(word.text for word in words).strip(),
         confidence=round(sum(word.probability for word in words) / len(words), 3),
+        language=words[0].language,
         guards=tuple(guard for guard in Guard if guard in raised),
         words=tuple(
             TimedWord(seconds(word.start), seconds(word.end), word.text, round(word.probability, 3))

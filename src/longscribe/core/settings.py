@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
 
     def checked(self) -> "Settings":
-        """Return these settings if every one can be honoured."""
+        """Return these settings if every one can be honoured, each term of the vocabulary once."""
         if self.language is not None and self.language not in LANGUAGES:
             raise BadInput(
                 f"Unknown language {self.language!r};"
@@ -60,14 +60,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 f"A chunk of {self.chunk_seconds:g} s is out of bounds;"
                 f" give {MIN_CHUNK_SECONDS:g} to {MAX_CHUNK_SECONDS:g} seconds."
             )
-        self._check_vocabulary()
-        return self
+        self._check_terms()
+        return msgspec.structs.replace(self, vocabulary=self._terms())
 
-    def _check_vocabulary(self) -> None:
-        if len(self.vocabulary) > MAX_VOCABULARY_TERMS:
-            raise OverLimit(
-                f"The vocabulary has {len(self.vocabulary)} terms; give at most {MAX_VOCABULARY_TERMS}."
-            )
+    def _terms(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(term.strip() for term in self.vocabulary))
+
+    def _check_terms(self) -> None:
+        if len(self._terms()) > MAX_VOCABULARY_TERMS:
+            raise OverLimit(f"The vocabulary has {len(self._terms())} terms; give at most {MAX_VOCABULARY_TERMS}.")
         for term in self.vocabulary:
             if len(term) > MAX_TERM_CHARACTERS:
                 raise OverLimit(

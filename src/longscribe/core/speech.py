@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from longscribe.core.limits import FRAME, SAMPLE_RATE
-from longscribe.messages import Missing, Span
-from longscribe.ports import Samples, Verdicts
+from longscribe.messages import Judged, Missing, Span
+from longscribe.ports import Heard, Samples, Verdicts
 
 LEAD = 3 * SAMPLE_RATE
 """Samples before a stretch that warm a detector up: from 3 s on seams in quiet recordings cost no speech either."""
@@ -44,6 +44,12 @@ consonant (some 100 ms)."""
 LONG = 50
 """Frames from which on a pause is as good as any longer one: half a second ends a sentence."""
 
+UNBROKEN = 1_000
+"""Frames from which on a region is doubted: ten seconds without a silence are longer than a breath."""
+
+LIVELY = 25.0
+"""dB by which the loud frames of a region exceed the quiet ones if it is clean; noise fills what is quiet."""
+
 HUSH = 10 ** (-25 / 10)
 """A frame 25 dB below the mean power around it is hushed: the detector holds speech through the shorter pauses, and
 without this one window in ten would be cut through speech."""
@@ -67,18 +73,20 @@ class Frames:
     start: int  #: its first sample, a multiple of `limits.FRAME`
     speech: Verdicts
     level: Levels
+    judged: tuple[Judged, ...] = ()  #: tiles the stretch
 
 
-def frames(start: int, samples: Samples, verdicts: Verdicts) -> Frames:
-    """Return the frames of ``samples``, which begin at sample ``start``, with one verdict for each whole frame.
+def frames(start: int, samples: Samples, heard: Heard) -> Frames:
+    """Return the frames of ``samples``, which begin at sample ``start``, with what was heard in them.
 
     Samples left over at the end become a frame with the last verdict.
     """
-    level = levels(samples)
+    level, verdicts = levels(samples), heard.speech
     speech = np.zeros(len(level), np.bool_)
     speech[: len(verdicts)] = verdicts
     speech[len(verdicts) :] = verdicts[-1:].any()
-    return Frames(start, speech, level)
+    judged = (Judged(start + one.start, start + one.end, one.detector) for one in heard.judged)
+    return Frames(start, speech, level, tuple(judged))
 
 
 def levels(samples: Samples) -> Levels:
@@ -112,6 +120,19 @@ def runs(mask: npt.NDArray[np.bool_]) -> tuple[Indices, Indices]:
     """Return the first indices of the stretches of True, and the indices one past their last."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False]))))
     return edges[::2], edges[1::2]
+
+
+def doubtful(heard: Verdicts, level: Levels) -> tuple[Indices, Indices]:
+    """Return the bounds, as `runs` does, of the regions without silence: there noise may have passed as speech.
+
+    Such a region is long, or nothing in it is quiet. ``level`` has one value for each verdict.
+    """
+    first, last = runs(_smooth(heard))
+    doubted = last - first >= UNBROKEN
+    for index in np.flatnonzero(~doubted):
+        quiet, loud = np.percentile(level[first[index] : last[index]], (5, 95))
+        doubted[index] = loud - quiet < LIVELY
+    return first[doubted], last[doubted]
 
 
 @dataclass(frozen=True)

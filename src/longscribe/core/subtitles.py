@@ -22,6 +22,9 @@ PAUSE = 1_000
 """Milliseconds of silence that no cue bridges."""
 
 
+TOKEN = 0.05
+"""Seconds: what is shorter would be told of as 0.0 s."""
+
 UNBRIDGED = 10
 """Outweighs every other reason to break, so that a pause no cue may bridge is broken at first."""
 
@@ -74,8 +77,9 @@ def notes(coverage: Iterable[Coverage]) -> list[Cue]:
 
 
 def missing(part: Coverage) -> str:
-    """Return what is told of a missing stretch."""
-    return clean(f"missing {part.end - part.start:.1f} s: {part.reason}")
+    """Return what is told of a missing stretch; no length of a mere token, for nobody knows how much is gone."""
+    length = part.end - part.start
+    return clean(f"missing {length:.1f} s: {part.reason}" if length >= TOKEN else f"missing: {part.reason}")
 
 
 def timed(cues: Iterable[Cue]) -> list[Cue]:

@@ -1,4 +1,7 @@
-"""The names of topics and subscriptions, the same in every setting, and which topic a chunk goes to."""
+"""The names of topics, the same in every setting, and which topic a chunk goes to.
+
+Each topic has one subscription of the same name.
+"""
 
 from longscribe.messages import Priority
 
@@ -6,7 +9,8 @@ CHUNKS_HIGH = "longscribe-chunks-high"
 CHUNKS_LOW = "longscribe-chunks-low"
 RESULTS = "longscribe-results"
 DEAD_CHUNKS = "longscribe-chunks-dead"
-"""Each topic has one subscription of the same name."""
+DEAD_RESULTS = "longscribe-results-dead"
+"""What the assembler could not take: of a newer version, or damaged. Only people read it."""
 
 FIRST_CHUNKS = 4
 """A job's first chunks are urgent, so that its text appears early: as many as one worker leases."""

@@ -47,6 +47,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     end: float  #: seconds
     text: str  #: without space around it
     confidence: float  #: mean of its words' probabilities, 0 to 1
+    language: str | None = None  #: an ISO 639-1 code: detected, voted or as given
     speaker: str | None = None  #: who speaks; always null for now
     guards: tuple[Guard, ...] = ()  #: what was found wrong with the text it comes from
     words: tuple[TimedWord, ...] = ()  #: in the JSON only when the setting ``word_times`` is on
@@ -60,6 +61,27 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     level: float | None = None  #: of a silent stretch: mean level in dBFS, -100 for digital silence
     reason: str | None = None  #: of a missing stretch: why
+    detector: str | None = None  #: of the others: the speech detector that judged it
+
+
+class Reason(StrEnum):
+    """What makes a passage doubtful."""
+
+    MISSING = "missing"  #: it could not be transcribed: see ``coverage``
+    GUARDS = "failed-guards"  #: the text did not pass, after every new attempt: see ``guards``
+    TEMPERATURE = "high-temperature"  #: only a decoding drawn by lot passed
+    WORDS = "doubtful-words"  #: the model was unsure of several words in a row
+    UNWORDED = "speech-without-words"  #: much speech was detected and hardly a word recognised
+    SEAM = "seam"  #: speech was cut here, and the two sides heard other words
+
+
+class Passage(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch that is worth a listen, because its text is probably wrong or lacks words."""
+
+    start: float  #: seconds from the start of the recording
+    end: float  #: seconds
+    reasons: tuple[Reason, ...]  #: at least one
+    score: float  #: about as many words as are wrong or lost, at least 2; reasons that meet add up
 
 
 class Recording(msgspec.Struct, frozen=True):
@@ -108,9 +130,11 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None  #: an ISO 639-1 code; null when nothing was said
     status: Status
     settings: Settings
+    unused_vocabulary: tuple[str, ...] = ()  #: the last terms, if the model's prompt had no room for them
     text: str  #: all of it, one paragraph a pause, paragraphs parted by a line break
     segments: tuple[Segment, ...]  #: in order; none overlaps the next
     coverage: tuple[Coverage, ...]
+    passages: tuple[Passage, ...] = ()  #: up to ten most worth a listen, the worst first
     provenance: Provenance
     receipt: Receipt
 

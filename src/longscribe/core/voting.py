@@ -1,13 +1,18 @@
-"""The language of a recording, when none was given: voted by speech seconds."""
+"""The language of a recording, when none was given: each window detects one, and they vote by speech seconds."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+
+from msgspec.structs import replace
 
 from longscribe.documents import Chunk
-from longscribe.messages import WindowResult
+from longscribe.messages import ChunkTask, Window, WindowResult
 
 CERTAIN = 0.8
-"""A detection at or above this probability stands, outvoted or not: recordings do change language."""
+"""A detection at or above this probability stands, outvoted or not: recordings do change language.
+
+``benchmarks/languages.py`` counts wrong detections below it and above.
+"""
 
 
 def certain(window: WindowResult) -> bool:
@@ -21,20 +26,44 @@ def settled(chunk: Chunk) -> bool:
 
 
 def vote(chunks: Iterable[Chunk]) -> str | None:
-    """Return the language with the most speech, in samples weighted by probability; None where nobody spoke."""
+    """Return the language with the most speech, in samples weighted by probability; None where nobody spoke.
+
+    Text that failed the guards is no evidence, unless there is no other: music is heard as some language or other.
+    """
     votes: Counter[str] = Counter()
-    for chunk in chunks:
-        if chunk.result is None:
-            continue
-        for window, heard in zip(chunk.task.windows, chunk.result.windows, strict=True):
-            if heard.words:
-                votes[heard.language] += round(window.samples * heard.language_probability)
+    doubted: Counter[str] = Counter()
+    for window, heard in _pairs(chunks):
+        if heard.words:
+            weight = round(window.samples * heard.language_probability)
+            (doubted if heard.guards else votes)[heard.language] += weight
+    counted = votes or doubted
     # The alphabet decides a tie, so that the same results always elect the same language.
-    return min(votes, key=lambda language: (-votes[language], language), default=None)
+    return min(counted, key=lambda language: (-counted[language], language), default=None)
 
 
-def outvoted(chunk: Chunk, language: str) -> bool:
-    """Return whether a chunk must be transcribed again in ``language``: it heard another, and was not certain."""
-    if chunk.result is None or chunk.task.language is not None:
-        return False
-    return any(heard.language != language and not certain(heard) for heard in chunk.result.windows)
+def outvoted(chunks: Sequence[Chunk], language: str) -> list[ChunkTask]:
+    """Return the tasks that transcribe again what the vote for ``language`` overrules, those windows pinned to it.
+
+    Overruled is an uncertain detection of a language that no window is certain of. What else is in the chunk keeps
+    its own language.
+    """
+    spoken = {heard.language for _, heard in _pairs(chunks) if heard.words and not heard.guards and certain(heard)}
+    tasks = []
+    for chunk in chunks:
+        if chunk.task.language is None:
+            windows = tuple(
+                replace(window, language=language)
+                if window.language is None and not certain(heard) and heard.language not in {language, *spoken}
+                else window
+                for window, heard in _pairs([chunk])
+            )
+            if chunk.result is not None and windows != chunk.task.windows:
+                tasks.append(replace(chunk.task, run=chunk.task.run + 1, windows=windows))
+    return tasks
+
+
+def _pairs(chunks: Iterable[Chunk]) -> Iterator[tuple[Window, WindowResult]]:
+    """Yield every window that has a result, with it."""
+    for chunk in chunks:
+        if chunk.result is not None:
+            yield from zip(chunk.task.windows, chunk.result.windows, strict=True)

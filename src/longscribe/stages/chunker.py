@@ -1,8 +1,9 @@
 """Upload → chunks: decode, find speech, cut in silence, and queue each chunk while cutting goes on."""
 
 from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Executor, Future, wait
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,12 +15,15 @@ from longscribe.core.cutting import CONTEXT, PlannedChunk, Planner
 from longscribe.core.settings import Settings, from_metadata
 from longscribe.core.speech import LEAD, Frames, frames
 from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
-from longscribe.errors import BadInput, OverLimit
+from longscribe.errors import BadInput, Gone, OverLimit
 from longscribe.messages import ChunkTask, Sealed, UploadEvent, encode
-from longscribe.ports import Blobs, Clock, Decoded, Jobs, Media, Queue, Samples, SpeechDetector
+from longscribe.ports import Blobs, Clock, Decoded, Heard, Jobs, Media, Queue, Samples, SpeechDetector
 
 DEPTH = 8
 """Chunks being written and queued at once, so that a slow store does not hold up the cutting."""
+
+AHEAD = 1
+"""Stretches listened to while the one before is cut: in noise, listening takes twice as long as the rest."""
 
 
 @dataclass(frozen=True)
@@ -32,39 +36,79 @@ class ChunkerPorts:
     media: Media
     detector: SpeechDetector
     clock: Clock
-    executor: Executor  #: runs up to `DEPTH` writes side by side
+    executor: Executor  #: runs up to `DEPTH` writes side by side, and the listening
     chunks_bucket: str
     defaults: Settings
+    started: Callable[[], None] | None = None  #: called once the first chunk is queued
 
 
 class Chunked(StrEnum):
-    """What became of an upload event; every one of them is acknowledged."""
+    """What became of an upload event; each but the last is acknowledged."""
 
     SEALED = "sealed"
     KNOWN = "known"  #: the job was sealed or had ended before: a repeated event
     REFUSED = "refused"  #: the job failed, with the reason in its document
+    STOPPED = "stopped"  #: the job was cancelled or deleted meanwhile, and nothing of it is left here
+    UNFINISHED = "unfinished"  #: the time was up: the same call goes on where this one stopped
 
 
-def chunk(event: UploadEvent, ports: ChunkerPorts) -> Chunked:
+def chunk(event: UploadEvent, ports: ChunkerPorts, until: float | None = None) -> Chunked:
     """Cut one recording into chunks and queue them; go on after the last chunk if an earlier try died.
 
-    Bad input fails the job with its one sentence. `Transient` and `Gone` errors pass through: the event is to be
-    delivered again. When this returns, nothing is left running or unconfirmed.
+    Bad input, a recording that is gone among it, fails the job with its one sentence. `Transient` errors pass
+    through: the event is to be delivered again. A job that is cancelled or deleted meanwhile is cut no further than
+    the stretch in hand. At the time ``until`` (seconds since 1970) it stops, a decoded stretch late at most. When
+    this returns, nothing is left running or unconfirmed.
     """
     job = open_job(event, ports.defaults, ports.jobs, ports.clock)
     if job.state is not JobState.CHUNKING:
         return Chunked.REFUSED if job.state is JobState.FAILED else Chunked.KNOWN
     writer = _Writer(job, ports)
+    seal, reason = None, None
     try:
         with writer:
-            seal = _cut(event, job, writer, ports)
+            seal = _cut(event, job, writer, ports, until)
     except BadInput as error:
-        ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, reason=str(error))
+        reason = str(error)
+    state = _state(job.job_id, ports.jobs)
+    if state in (None, JobState.CANCELLED):
+        _clear(job.job_id, ports)
+        return Chunked.STOPPED
+    if state is not JobState.CHUNKING:  # another chunker was faster
+        return Chunked.KNOWN
+    if reason is not None:
+        ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, reason=reason)
         return Chunked.REFUSED
+    if seal is None:
+        return Chunked.UNFINISHED
     ports.jobs.seal(job.job_id, seal)
     # The last result may have come before the seal; this makes the assembler look.
     ports.queue.publish(topics.RESULTS, encode(Sealed(job.job_id)), job.job_id)
     return Chunked.SEALED
+
+
+def job_id(event: UploadEvent) -> str:
+    """Return the id of the job that an upload begins."""
+    recording = event.recording
+    return ids.job_id(recording.bucket, recording.name, recording.generation)
+
+
+def _state(job_id: str, jobs: Jobs) -> JobState | None:
+    """Return a job's state as it is now; None if it was deleted."""
+    try:
+        return jobs.job(job_id).state
+    except Gone:
+        return None
+
+
+def _clear(job_id: str, ports: ChunkerPorts) -> None:
+    """Remove what was written since the job was cancelled or deleted."""
+    for name in list(ports.blobs.names(ports.chunks_bucket, f"{job_id}/")):
+        ports.blobs.delete(ports.chunks_bucket, name)
+    try:
+        ports.jobs.job(job_id)
+    except Gone:
+        ports.jobs.delete_job(job_id)  # chunks may have been written behind the deletion
 
 
 def open_job(event: UploadEvent, defaults: Settings, jobs: Jobs, clock: Clock, refusal: str | None = None) -> Job:
@@ -87,7 +131,7 @@ def open_job(event: UploadEvent, defaults: Settings, jobs: Jobs, clock: Clock, r
         state, reason = JobState.FAILED, str(error)
     return jobs.create_job(
         Job(
-            job_id=ids.job_id(recording.bucket, recording.name, recording.generation),
+            job_id=job_id(event),
             recording=recording,
             size=event.size,
             settings=settings,
@@ -141,8 +185,12 @@ class _Writer:
             model=job.settings.model,
             language=job.settings.language,
         )
-        ports.jobs.create_chunk(Chunk(task=task, silences=planned.silences, missing=planned.missing))
+        ports.jobs.create_chunk(
+            Chunk(task=task, silences=planned.silences, missing=planned.missing, judged=planned.judged)
+        )
         ports.queue.publish(topics.topic(task.priority), encode(task), job.job_id)
+        if planned.index == 0 and ports.started is not None:
+            ports.started()
 
 
 def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
@@ -159,30 +207,40 @@ def _resume(job: Job, ports: ChunkerPorts) -> tuple[int, int]:
     return len(written), written[-1].task.end if written else 0
 
 
-def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts) -> Seal:
-    recording = event.recording
+def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts, until: float | None) -> Seal | None:
+    """Cut the recording to its end, or until the time is up or the job is wanted no more: then None."""
 
     def read(start: int, end: int) -> bytes:
-        return ports.blobs.read(recording, start, end)
+        try:
+            return ports.blobs.read(event.recording, start, end)
+        except Gone:
+            raise BadInput("The recording was deleted or overwritten before it was cut; upload it again.") from None
 
     index, start = _resume(job, ports)
     planner = Planner(job.settings.chunk_seconds, index, start)
     # One stretch more than the planner needs: its detector starts cold, so its verdicts must not count.
     origin = max(0, (start - CONTEXT) // limits.GRID - 1) * limits.GRID
     held, end, count = Held(origin), origin, index
-    with ports.media.decode(read, event.size, origin) as stretches:
-        for decoded, heard in _listen(stretches, ports.detector):
+    with (
+        ports.media.decode(read, event.size, origin) as stretches,
+        closing(_listen(stretches, ports.detector, ports.executor)) as listened,
+    ):
+        for decoded, heard in listened:
+            if _state(job.job_id, ports.jobs) is not JobState.CHUNKING:
+                return None
             held.append(decoded)
             end = decoded.start + len(decoded.samples)
             for planned in planner.feed(heard, decoded.missing):
                 _put(planned, held, writer)
                 count = planned.index + 1
             held.drop_before(planner.needed)
-    rest, silences, missing = planner.finish(end)
+            if until is not None and ports.clock.now() >= until:
+                return None
+    rest, silences, missing, judged = planner.finish(end)
     for planned in rest:
         _put(planned, held, writer)
         count = planned.index + 1
-    return Seal(samples=end, chunks=count, silences=silences, missing=missing)
+    return Seal(samples=end, chunks=count, silences=silences, missing=missing, judged=judged)
 
 
 def _put(planned: PlannedChunk, held: Held, writer: _Writer) -> None:
@@ -194,10 +252,27 @@ def _put(planned: PlannedChunk, held: Held, writer: _Writer) -> None:
     writer.put(planned, first, held.slice(first, planned.windows[-1].spans[-1].end))
 
 
-def _listen(stretches: Iterator[Decoded], detector: SpeechDetector) -> Iterator[tuple[Decoded, Frames]]:
-    """Yield each stretch with its frames; the detector is warmed by the end of the stretch before."""
+def _listen(
+    stretches: Iterator[Decoded], detector: SpeechDetector, executor: Executor
+) -> Generator[tuple[Decoded, Frames]]:
+    """Yield each stretch with its frames; the detector is warmed by the end of the stretch before.
+
+    Closing it waits for the listening under way.
+    """
     lead = np.empty(0, np.int16)
-    for decoded in stretches:
-        verdicts = detector.detect(np.concatenate((lead, decoded.samples)), len(lead))
-        yield decoded, frames(decoded.start, decoded.samples, verdicts)
-        lead = decoded.samples[-LEAD:]
+    ahead: deque[tuple[Decoded, Future[Heard]]] = deque()
+    try:
+        for decoded in stretches:
+            audio = np.concatenate((lead, decoded.samples))
+            ahead.append((decoded, executor.submit(detector.detect, audio, len(lead))))
+            lead = decoded.samples[-LEAD:]
+            while ahead and (len(ahead) > AHEAD or ahead[0][1].done()):
+                yield _framed(*ahead.popleft())
+        while ahead:
+            yield _framed(*ahead.popleft())
+    finally:
+        wait([future for _, future in ahead])
+
+
+def _framed(decoded: Decoded, heard: Future[Heard]) -> tuple[Decoded, Frames]:
+    return decoded, frames(decoded.start, decoded.samples, heard.result())

@@ -34,7 +34,7 @@ class Unrun(StrEnum):
     GONE = "gone"  #: the job was deleted, or has ended and its audio was cleaned up
     OTHER_RUN = "other-run"  #: the chunk was queued again since, or its job begun afresh
     ENDED = "ended"  #: the job failed or was cancelled
-    DUPLICATE = "duplicate"  #: this model and these settings have answered already
+    DUPLICATE = "duplicate"  #: this model and these settings have answered already, or it was resent for nothing
     REFUSED = "refused"  #: this worker cannot do it, and has said so on the results topic
 
 
@@ -62,6 +62,7 @@ def prepare(data: bytes, ports: WorkerPorts) -> Prepared | Unrun:
     unrun = _unrun(task, job, chunk)
     if unrun is not None:
         return unrun
+    task = chunk.task
     reason = _refusal(task, ports.recogniser)
     if reason is not None:
         refused = ChunkRefused(task.job_id, task.index, task.run, task.settings_hash, reason)
@@ -79,7 +80,7 @@ def prepare(data: bytes, ports: WorkerPorts) -> Prepared | Unrun:
         tuple(
             WindowAudio(
                 samples=slice_spans(samples, window.spans, task.audio_start),
-                language=task.language,
+                language=window.language or task.language,
                 vocabulary=job.settings.vocabulary,
                 seed=ids.seed(task.job_id, task.index, number),
             )
@@ -89,10 +90,12 @@ def prepare(data: bytes, ports: WorkerPorts) -> Prepared | Unrun:
 
 
 def _unrun(task: ChunkTask, job: Job, chunk: Chunk) -> Unrun | None:
-    if task != chunk.task:
+    if replace(task, resent=False) != chunk.task:
         return Unrun.OTHER_RUN
     if job.state in (JobState.FAILED, JobState.CANCELLED):
         return Unrun.ENDED
+    if task.resent and chunk.state is not ChunkState.PENDING:
+        return Unrun.DUPLICATE  # the message was not lost; that of a replay is the first one, not this
     answered = chunk.result.provenance.model if chunk.result is not None else None
     if chunk.state is ChunkState.DONE and answered == task.model and not job.state.ended:
         return Unrun.DUPLICATE

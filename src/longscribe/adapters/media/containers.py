@@ -1,10 +1,18 @@
-"""How long a file says that it is, in bytes: the evidence that tells a file cut off from a header that is wrong."""
+"""What a file's structure tells without decoding it: the evidence that tells lost bytes from a wrong header."""
 
+import re
+from collections.abc import Iterator
 from typing import Protocol
 
-MAX_BOXES = 4096
-"""Boxes looked at before giving up: fragments of a day of one-minute fragments, twice."""
+MAX_PARTS = 2**18
+"""Boxes or elements looked at before giving up: two for each second of 36 hours."""
 
+SEARCHED_BYTES = 64 * 2**10
+"""How far a recording may begin behind garbage: a web server's headers, a mail's."""
+
+_STARTS = re.compile(
+    rb"fLaC\x00|OggS\x00\x02|RIFF....WAVE|FORM....AIF[FC]|\x1a\x45\xdf\xa3|\x00\x00\x00.ftyp", re.DOTALL
+)
 
 _PLACEHOLDERS = (0x7FFF, 0xFFFF)
 """What writers who cannot seek back put for the size, without its lower half: sox and FFmpeg among them."""
@@ -23,14 +31,30 @@ class File(Protocol):
         """Move."""
         ...
 
+    def tell(self) -> int:
+        """Return where the file stands."""
+        ...
+
+
+_ENTERED = (b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75")
+"""Matroska's segment and cluster."""
+
+_ELEMENTS = tuple(
+    bytes.fromhex(name)
+    for name in (
+        "1a45dfa3 18538067 114d9b74 1549a966 1654ae6b 1c53bb6b 1043a770 1941a469 1254c367 1f43b675"
+        " ec bf e7 5854 a7 ab a0 a3 af 9b fb fa fd a4 75a1 75a2 c8"
+    ).split()
+)
+"""What may stand in a segment, a cluster or a group of blocks (RFC 9559, 5.1)."""
+
 
 def claimed_size(file: File) -> int:
     """Return the size that the container itself claims, 0 if it does not tell.
 
     RIFF, RF64 and AIFF hold it in their header, Matroska in its segment's; MP4's boxes add up to it.
     """
-    file.seek(0)
-    head = file.read(64)
+    head = read_at(file, 0, 64)
     if head[:4] in (b"RIFF", b"RIFX", b"FORM"):
         size = int.from_bytes(head[4:8], "little" if head[:4] == b"RIFF" else "big")
         return 0 if size >> 16 in _PLACEHOLDERS else size + 8
@@ -39,23 +63,137 @@ def claimed_size(file: File) -> int:
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return _matroska(head)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-        return _boxes(file)
+        return max((place + size for _, place, size in boxes(file)), default=0)
     return 0
+
+
+def find_start(file: File) -> int:
+    """Return where a known container begins behind garbage, 0 if none does within `SEARCHED_BYTES`."""
+    found = _STARTS.search(read_at(file, 0, SEARCHED_BYTES), 1)
+    return found.start() if found else 0
+
+
+def lacks_index(file: File) -> bool:
+    """Return whether this is an MP4 without its ``moov``."""
+    kinds = [kind for kind, _, _ in boxes(file)]
+    return b"moov" not in kinds and b"ftyp" in kinds[:1]
+
+
+def wav_goes_on(file: File) -> bool:
+    """Return whether a WAV's samples go on behind their chunk: its header was not kept up, or another is joined."""
+    at = 12
+    data_passed = False
+    while at + 8 <= file.size:
+        head = read_at(file, at, 8)
+        if not (head[:4].isascii() and head[:4].decode("ascii").isprintable()) or head[:4] == b"RIFF":
+            return data_passed
+        size = int.from_bytes(head[4:8], "little")
+        if data_passed and at + 8 + size > file.size:
+            return True
+        data_passed = data_passed or head[:4] == b"data"
+        at += 8 + size + size % 2
+    return False
+
+
+def another_movie(file: File) -> float:
+    """Return the seconds of what further MP4 files are joined to this one."""
+    seconds, seen = 0.0, False
+    for kind, at, size in boxes(file):
+        if kind == b"moov" and seen:
+            seconds += _movie_seconds(read_at(file, at, min(size, 256)))
+        seen = seen or kind == b"moov"
+    return seconds
+
+
+def is_unbroken(file: File, upto: int) -> bool:
+    """Return whether the bytes before the first packet, which lies at ``upto``, are all accounted for.
+
+    If they are, its timestamp is where the recording begins; if not, sound was lost before it.
+    """
+    head = read_at(file, 0, 64)
+    if head[:4] == b"OggS":
+        return _reached(_pages(file), upto)
+    if head[:4] == b"fLaC":
+        sync = read_at(file, upto, 2)  # FFmpeg takes rubbish before a frame for a part of it
+        return _reached(_flac_blocks(file), upto) and sync in (b"\xff\xf8", b"\xff\xf9")
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return _reached(_elements(file, 0), upto, inside=True)
+    return True
+
+
+def _reached(ends: Iterator[int], upto: int, inside: bool = False) -> bool:
+    """Return whether one of the parts that end at ``ends`` ends at ``upto``, or where ``inside``, beyond it."""
+    for end in ends:
+        if end >= upto:
+            return inside or end == upto
+    return False
+
+
+def matroska_is_cut(file: File, last: int, size: int) -> bool:
+    """Return whether the file breaks off in an element behind its last packet of ``size`` bytes at ``last``."""
+    end = 0
+    for end in _elements(file, last + 4 + size):  # a block's own header has 4 bytes
+        if end > file.size:
+            return True
+    return 0 < end < file.size and file.size - end < 12
 
 
 def ogg_is_cut(file: File) -> bool:
     """Return whether an Ogg file lacks its last page: one that is whole and marked as the end (RFC 3533, 6)."""
     tail = min(file.size, 2 * 65_307)  # twice the longest page
-    file.seek(file.size - tail)
-    data = b""
-    while part := file.read(tail - len(data)):
-        data += part
+    data = read_at(file, file.size - tail, tail)
     at = data.rfind(b"OggS")
     if at < 0 or len(data) < at + 27:
         return True
     segments = data[at + 27 : at + 27 + data[at + 26]]
     whole = len(data) >= at + 27 + data[at + 26] + sum(segments)
     return not (whole and data[at + 5] & 4)
+
+
+def read_at(file: File, start: int, length: int) -> bytes:
+    """Return up to ``length`` bytes from ``start`` on; the file stands where it stood, for FFmpeg reads it, too."""
+    stood = file.tell()
+    file.seek(start)
+    data = b""
+    while part := file.read(length - len(data)):
+        data += part
+    file.seek(stood)
+    return data
+
+
+def _pages(file: File) -> Iterator[int]:
+    """Yield where each Ogg page ends, as long as one follows the other."""
+    at = 0
+    for _ in range(MAX_PARTS):
+        head = read_at(file, at, 27 + 255)
+        if head[:4] != b"OggS" or len(head) < 27:
+            return
+        at += 27 + head[26] + sum(head[27 : 27 + head[26]])
+        yield at
+
+
+def _flac_blocks(file: File) -> Iterator[int]:
+    """Yield where each of FLAC's metadata blocks ends; the frames follow the last."""
+    at, last = 4, False
+    while not last and len(head := read_at(file, at, 4)) == 4:
+        last = head[0] >> 7 == 1
+        at += 4 + int.from_bytes(head[1:4], "big")
+        if last:
+            yield at
+
+
+def _elements(file: File, at: int) -> Iterator[int]:
+    """Yield where each Matroska element ends, as long as one follows the other; segments, clusters are entered."""
+    for _ in range(MAX_PARTS):
+        head = read_at(file, at, 12)
+        width = 9 - head[0].bit_length() if head else 0
+        length, size_width = _variable(head[width:])
+        if head[:width] not in _ELEMENTS or not size_width:
+            return
+        at += width + size_width
+        if head[:width] not in _ENTERED:
+            at += length
+        yield at
 
 
 def _matroska(head: bytes) -> int:
@@ -77,17 +215,27 @@ def _variable(data: bytes) -> tuple[int, int]:
     return int.from_bytes(data[:width], "big") & (1 << 7 * width) - 1, width
 
 
-def _boxes(file: File) -> int:
-    at = 0
-    for _ in range(MAX_BOXES):
-        file.seek(at)
-        head = file.read(16)
+def boxes(file: File, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the kind, place and size of each of an MP4's boxes, as long as one follows the other."""
+    for _ in range(MAX_PARTS):
+        head = read_at(file, at, 16)
         if len(head) < 8:
-            break
+            return
         size = int.from_bytes(head[:4], "big")
         if size == 1:
             size = int.from_bytes(head[8:16], "big")
-        if size < 8:  # 0: to the end of the file
-            break
+        if size < 8 or not head[4:8].isalnum():  # a size of 0: to the end of the file
+            return
+        yield head[4:8], at, size
         at += size
-    return at
+
+
+def _movie_seconds(movie: bytes) -> float:
+    """Return the duration that a ``moov`` box's header tells (ISO 14496-12, 8.2.2)."""
+    at = movie.find(b"mvhd")
+    wide = movie[at + 4 : at + 5] == b"\x01"
+    scale = at + (24 if wide else 16)
+    length = 8 if wide else 4
+    ticks = int.from_bytes(movie[scale : scale + 4], "big")
+    duration = int.from_bytes(movie[scale + 4 : scale + 4 + length], "big")
+    return duration / ticks if at >= 0 and ticks else 0.0

@@ -30,7 +30,7 @@ from longscribe.adapters.media.wire import (
     at_16k,
     records,
 )
-from longscribe.core.limits import GRID, MAX_CHANNELS, SAMPLE_RATE
+from longscribe.core.limits import FRAME, GRID, MAX_CHANNELS, SAMPLE_RATE
 
 BLOCK_SECONDS = 1
 """Frames are gathered to this length before they are resampled: one by one costs twice as much."""
@@ -129,8 +129,9 @@ class RangeDecoder:
     def finish(self, end: int, found: int, loss: Loss) -> None:
         """Complete the range, which ends at ``end``: from ``found`` on there was nothing, because of ``loss``."""
         self._close_run()
-        after = at_16k(self._next, self._source.rate)
-        self._lose(after, min(end, found), Loss.DAMAGED if self._failed else Loss.GAP)
+        after, until = at_16k(self._next, self._source.rate), min(end, found)
+        if self._failed or until - after > FRAME:  # containers round, and cut the last frame short
+            self._lose(after, until, Loss.DAMAGED if self._failed else Loss.GAP)
         self._lose(max(found, self.start), end, loss)
         for lost_from, lost_to, _ in self.losses:
             first, last = (lost_from - self.start) * _SAMPLE_BYTES, (lost_to - self.start) * _SAMPLE_BYTES
@@ -169,7 +170,8 @@ class RangeDecoder:
         if end <= start:
             return
         if self.losses and start - self.losses[-1][1] < SHORTEST_ISLAND:
-            start, _, reason = self.losses.pop()
+            start, _, before = self.losses.pop()
+            reason = max(reason, before)
         self.losses.append((start, end, reason))
 
 

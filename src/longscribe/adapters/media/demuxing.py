@@ -7,7 +7,9 @@ and a packet's place never depends on where decoding began.
 
 from dataclasses import dataclass, field
 
-from longscribe.adapters.media.source import BUFFER_BYTES, Refused, RemoteFile, Source
+from longscribe.adapters.media.opening import BUFFER_BYTES, Refused
+from longscribe.adapters.media.remote import RemoteFile
+from longscribe.adapters.media.source import Source
 from longscribe.adapters.media.wire import (
     DEMUX_ARGUMENTS,
     DONE_ARGUMENTS,
@@ -73,7 +75,7 @@ class Ranges:
     def add(self, start: int, samples: int, jumped: bool, data: bytes) -> None:
         """Send a packet to its range, and keep it if the next range needs it too."""
         if self._first is None:
-            self._first = start
+            self._first = 0 if jumped else start
         while start >= (self.index + 1) * self._length + self._after:
             self._close(Loss.GAP, *[self.source.at_16k((self.index + 1) * self._length)] * 2)
             self.index += 1
@@ -86,12 +88,12 @@ class Ranges:
         if self._concerns(start, self.index + 1):
             self._carry.append((start, record))
 
-    def finish(self, end: int, found: int) -> None:
-        """Close the last ranges of a recording that ends at ``end``; beyond ``found`` the file is cut off."""
+    def finish(self, end: int, found: int, loss: Loss) -> None:
+        """Close the last ranges of a recording that ends at ``end``; ``loss`` says why not all is ``found``."""
         last = self.source.at_16k(end)
         while True:
             start, edge = self.index * GRID, min((self.index + 1) * GRID, last)
-            self._close(Loss.TRUNCATED, max(start, edge), min(self.source.at_16k(found), edge))
+            self._close(loss, max(start, edge), min(self.source.at_16k(found), edge))
             if edge >= last or edge <= start:
                 return
             self.index += 1

@@ -249,6 +249,10 @@ def refusal(kind: int, number: int) -> BadInput:
     others = {
         Refusal.NO_AUDIO_STREAM: "The recording has no audio stream; give a file with sound.",
         Refusal.NOTHING_DECODES: "Nothing in the recording can be decoded; check that the file is whole.",
+        Refusal.NO_INDEX: (
+            "The recording is not whole: it has no index (moov), without which nothing of an MP4 can be decoded;"
+            " copy it again, or have the index rebuilt."
+        ),
         Refusal.CODEC: "The recording's codec is not supported; convert it to FLAC, MP3, AAC or Opus.",
     }
     not_audio = (

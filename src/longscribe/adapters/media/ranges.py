@@ -21,6 +21,8 @@ REASONS = {
     Loss.GAP: "the file holds no readable audio here",
     Loss.DAMAGED: "the file is damaged here",
     Loss.TRUNCATED: "the file is cut off before its end",
+    Loss.CUT: "the file is cut off here, and does not tell how much is gone",
+    Loss.JOINED: "another recording is joined to it; split the file",
 }
 
 

@@ -7,13 +7,17 @@ would vanish and all that follows move forward. So the frames are found here, an
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from longscribe.adapters.media.containers import File
+from longscribe.adapters.media.containers import File, read_at
 
 Measure = Callable[[bytes], int]
 """Given the bytes at some place, the length of the frame that begins there, or 0."""
 
 HEADER_BYTES = 16
 WINDOW_BYTES = 256 * 2**10
+
+HEADS = (b"Xing", b"Info", b"VBRI")
+HEAD_BYTES = 44
+"""Where they stand: behind the frame's header and at most 32 bytes of side information (VBRI: always 32)."""
 
 _MP3_V1_LAYER3 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0)
 _MP3_V1_LAYER2 = (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 0)
@@ -30,31 +34,57 @@ def measure_like(first: bytes) -> Measure | None:
     return None
 
 
-def frames(file: File, start: int, measure: Measure) -> Iterator[tuple[bytes, int]]:
-    """Yield each frame from ``start`` on with the number of bytes skipped before it.
+def frames(file: File, measure: Measure) -> Iterator[tuple[bytes, int]]:
+    """Yield each frame of a file with the number of bytes skipped before it.
 
     Tags count as neither. The last frame is empty if bytes are skipped at the end.
     """
     window = _Window(file)
-    at, skipped = start, 0
+    at = skipped = 0
+    in_step = False
     while at < file.size:
         length = measure(window.at(at, HEADER_BYTES))
         end = at + length
         # Out of step, a header counts only if another follows: its few bits occur by chance, too.
-        if (
-            length
-            and end <= file.size
-            and (not skipped or end == file.size or measure(window.at(end, HEADER_BYTES)))
-        ):
+        if length and end <= file.size and (in_step or end == file.size or measure(window.at(end, HEADER_BYTES))):
             yield window.at(at, length), skipped
-            at, skipped = end, 0
+            at, skipped, in_step = end, 0, True
         elif tag := _tag_length(window.at(at, 32), file.size - at):
             at += tag
         else:
             step = window.next_sync(at + 1) - at
-            at, skipped = at + step, skipped + step
+            at, skipped, in_step = at + step, skipped + step, False
     if skipped:
         yield b"", skipped
+
+
+def behind_tags(file: File) -> int:
+    """Return where the first frame may begin."""
+    at = 0
+    while length := _tag_length(read_at(file, at, 32), file.size - at):
+        at += length
+    return at
+
+
+def is_head(frame: bytes) -> bool:
+    """Return whether an MP3's frame holds no sound but the file's length: Xing's, LAME's or Fraunhofer's."""
+    return _mark(frame) > 0
+
+
+def claimed_bytes(frame: bytes) -> int:
+    """Return how many bytes such a frame says there are from itself on, 0 if it does not tell."""
+    at = _mark(frame)
+    if frame[at : at + 4] not in HEADS[:2]:
+        return 0
+    flags = int.from_bytes(frame[at + 4 : at + 8], "big")  # 1: the number of frames follows, 2: of bytes
+    at += 12 if flags & 1 else 8
+    return int.from_bytes(frame[at : at + 4], "big") if flags & 2 else 0
+
+
+def _mark(frame: bytes) -> int:
+    """Return where a head's mark stands, behind side information that is empty; 0 if there is none."""
+    places = (frame.find(mark, 0, HEAD_BYTES) for mark in HEADS)
+    return next((at for at in places if at > 0 and not any(frame[6:at])), 0)
 
 
 class _Window:

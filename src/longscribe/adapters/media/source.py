@@ -5,92 +5,58 @@ priming left out.
 """
 
 from collections.abc import Iterator
-from itertools import chain
-from typing import NamedTuple, TypeAlias, cast
+from itertools import chain, islice
+from typing import NamedTuple, cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.stream import Discard
 
-from longscribe.adapters.media.containers import claimed_size, ogg_is_cut
+from longscribe.adapters.media import containers
 from longscribe.adapters.media.decoding import open_decoder, packet_of
-from longscribe.adapters.media.raw_frames import HEADER_BYTES, frames, measure_like
-from longscribe.adapters.media.timeline import Timeline
-from longscribe.adapters.media.wire import (
-    READ_ARGUMENTS,
-    Pipe,
-    Refusal,
-    SourceFormat,
-    Tag,
-    at_16k,
+from longscribe.adapters.media.fragments import MAX_FRUITLESS, fragments_start, next_fragment, resume
+from longscribe.adapters.media.opening import (
+    BUFFER_BYTES,
+    Packet,
+    Refused,
+    checked_format,
+    demuxed,
+    open_container,
+    open_recording,
 )
-from longscribe.core.limits import MAX_CHANNELS, MAX_RECORDING_SECONDS, MAX_SOURCE_RATE, MIN_SOURCE_RATE
-
-Packet: TypeAlias = "av.Packet[AudioStream]"
-
-FORMATS = "mp3,aac,flac,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,wav,aiff"
-"""The containers that may be opened; playlists, session descriptions and the rest of FFmpeg's may not."""
-
-CODECS = (
-    "aac", "aac_fixed", "aac_latm", "ac3", "alac", "amrnb", "amrwb", "eac3", "flac", "mp1float", "mp2float", "mp3",
-    "mp3float", "opus", "libopus", "speex", "vorbis", "wavpack",
-)  # fmt: skip
-"""The decoders that may run, beside uncompressed audio (``pcm_*``)."""
-
-PCM = (
-    "alaw", "mulaw", "u8", "s8", "s8_planar", "s16le", "s16be", "s16le_planar", "s16be_planar", "s24le", "s24be",
-    "s24le_planar", "s32le", "s32be", "s32le_planar", "s64le", "s64be", "f16le", "f24le", "f32le", "f32be", "f64le",
-    "f64be", "u16le", "u16be", "u24le", "u24be", "u32le", "u32be",
-)  # fmt: skip
+from longscribe.adapters.media.raw_frames import (
+    HEAD_BYTES,
+    HEADER_BYTES,
+    behind_tags,
+    claimed_bytes,
+    frames,
+    is_head,
+    measure_like,
+)
+from longscribe.adapters.media.remote import RemoteFile
+from longscribe.adapters.media.timeline import Timeline
+from longscribe.adapters.media.wire import Loss, Refusal, SourceFormat, at_16k
+from longscribe.core.limits import MAX_RECORDING_SECONDS
 
 CONSTANT_FRAMES = ("aac", "ac3", "alac", "eac3", "flac", "mp1float", "mp2float", "mp3", "mp3float")
 """Codecs whose packets all hold ``frame_size`` samples, should the container's clock be too coarse to say."""
 
 TRUNCATED_SECONDS = 0.5
-"""A shorter tail is never called missing."""
+"""A tail that is shorter by less than the container says is never called missing, nor is a head."""
 
-BUFFER_BYTES = 256 * 2**10
-"""What FFmpeg asks for at once, and what a message of packets is filled up to."""
+DTX_BYTES = 2
+DTX_SECONDS = 0.5
+"""An Opus packet this short tells that its sender falls silent, and sends nothing for 0.4 s (RFC 6716, 2.1.9)."""
 
-MAX_ERRORS = 64
-"""Read errors in a row after which the file counts as ended."""
+TOKEN_SECONDS = 0.01
+"""Called missing at the end of a file that is cut off without knowing its length: nobody knows how much is gone."""
 
+MEASURED_FRAMES = 64
+"""Frames of a raw stream that are measured before skipped bytes are turned into time."""
 
-class Refused(Exception):
-    """The recording cannot be decoded."""
-
-    def __init__(self, refusal: Refusal, number: int = 0) -> None:
-        super().__init__(refusal)
-        self.refusal, self.number = refusal, number
-
-
-class RemoteFile:
-    """The recording as a file object for FFmpeg; the parent answers for the bytes."""
-
-    def __init__(self, pipe: Pipe, size: int) -> None:
-        self.size = size
-        self._pipe, self._at = pipe, 0
-
-    def read(self, length: int) -> bytes:
-        """Return up to ``length`` bytes from where the file stands."""
-        length = min(length, self.size - self._at)
-        if length <= 0:
-            return b""
-        self._pipe.send(Tag.READ, READ_ARGUMENTS.pack(self._at, length))
-        _, data = self._pipe.receive()
-        self._at += len(data)
-        return bytes(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to ``offset``, from the start, from here or from the end."""
-        self._at = max(0, offset + (0, self._at, self.size)[whence])
-        return self._at
-
-    def tell(self) -> int:
-        """Return where the file stands."""
-        return self._at
+LONGEST_PACKET_SECONDS = 10
+"""A longer one is a container's slip: real ones stay under 2 s."""
 
 
 class Source:
@@ -98,7 +64,7 @@ class Source:
 
     def __init__(self, file: RemoteFile) -> None:
         self._file = file
-        self._container = _open(file)
+        self._container = open_recording(file)
         streams = self._container.streams
         stream = streams.best("audio") or next(iter(streams.audio), None)  # none is best if none is sane
         if stream is None:
@@ -106,21 +72,24 @@ class Source:
         if not isinstance(stream, AudioStream) or stream.codec_context is None or stream.time_base is None:
             raise Refused(Refusal.CODEC)
         self._stream = stream
-        for other in streams:
-            other.discard = Discard.default if other.index == stream.index else Discard.all
+        self._number = list(streams.audio).index(stream)
         codec = stream.codec_context
-        self.format = _checked_format(codec)
+        self.format = checked_format(codec)
         self._name = self._container.format.name
         self._ticks = stream.time_base * self.format.rate  # samples a tick
         self._origin = self._zero()
         self._frame = _frame_size(codec, self.format)
         self._fine = self._ticks <= 1
+        self._opus = self.format.codec in ("opus", "libopus")
+        self._fragments = fragments_start(file) if self._name.startswith("mov") else 0
+        self._claimed = 0  #: bytes that an MP3's own head says it has
         self.declared = self._declared()
         if self.declared is not None and self.declared > MAX_RECORDING_SECONDS * self.format.rate:
             raise Refused(Refusal.DURATION, self.declared // self.format.rate)
-        exact = self._fine or self._frame > 0 or self.format.codec in ("opus", "libopus")
+        exact = self._fine or self._frame > 0 or self._opus
         self._timeline = Timeline(self.format.rate, exact, self.declared)
         self._last = b""
+        self._last_at: int | None = None  #: its place in the file
         self._cut = False  #: whether the last packet is known to be incomplete
         self._padding = 0  #: samples at its end that only fill it up
         self._lost_tail = 0  #: length of what was skipped after it
@@ -131,21 +100,19 @@ class Source:
 
     def packets(self) -> Iterator[tuple[int, int, bool, bytes]]:
         """Yield each packet with its start, its length and whether time jumped before it."""
-        packets = _demuxed(self._container, self._stream)
+        packets = self._demuxed()
         if self._name in ("mp3", "aac"):
             placed = self._count(packets)
         else:
-            placed = self._follow_stamps(
-                _by_page(self._stamped(packets)) if self._name == "ogg" else self._stamped(packets)
-            )
+            placed = self._follow(chain(packets, self._beyond_holes()) if self._fragments else packets)
         for start, samples, jumped, data in placed:
             if start > MAX_RECORDING_SECONDS * self.format.rate:
                 raise Refused(Refusal.DURATION, start // self.format.rate)
             self._last = data
             yield start, samples, jumped, data
 
-    def end(self) -> tuple[int, int]:
-        """Return where the recording ends, and where what was found of it ends: less if the file was cut off.
+    def end(self) -> tuple[int, int, Loss]:
+        """Return where the recording ends, where what was found of it ends, and why there is nothing between.
 
         The container's word for a longer duration counts only with evidence that bytes are gone: a last packet that
         is incomplete, or a size of its own that the file does not reach.
@@ -153,19 +120,36 @@ class Source:
         if not self._last:
             raise Refused(Refusal.NOTHING_DECODES)
         rate = self.format.rate
-        found = max(0, (self._timeline.end or 0) - self._padding)
+        padding = self._padding if self._padding < rate else 0  # no file is filled up by a second
+        found = max(0, (self._timeline.end or 0) - padding)
         declared = found if self.declared is None else self.declared
         if found - rate // 10 < declared <= found:
             found = declared  # the last frame is filled up
         short = declared - found > TRUNCATED_SECONDS * rate
-        claimed = claimed_size(self._file) if short or self._name == "wav" else 0
+        claimed = self._claimed or (containers.claimed_size(self._file) if short or self._name == "wav" else 0)
         if self._name == "wav" and claimed > self._file.size:
-            return max(declared, found * claimed // self._file.size), found
+            return max(declared, found * claimed // self._file.size), found, Loss.TRUNCATED
         if short and (self._cut or self._lost_tail or claimed > self._file.size or self._is_cut(self._last)):
-            return declared, found
-        if self._name == "ogg" and ogg_is_cut(self._file):
-            return found, max(0, found - rate // 100)  # how much is gone, nobody knows: a token of it
-        return found + self._lost_tail, found
+            return declared, found, Loss.TRUNCATED
+        if self._lost_tail:
+            tail = self._lost_tail if self.declared is None else min(self._lost_tail, max(0, declared - found))
+            return found + tail, found, Loss.TRUNCATED if tail <= self._frame else Loss.DAMAGED
+        another = self._name.startswith("mov") and not self._fragments and containers.another_movie(self._file)
+        if another:
+            return found + int(another * rate), found, Loss.JOINED
+        if self._ends_early():
+            return found, max(0, found - int(rate * TOKEN_SECONDS)), Loss.CUT
+        return found, found, Loss.TRUNCATED
+
+    def _ends_early(self) -> bool:
+        """Return whether a file that does not know its length breaks off within a page, a box or an element."""
+        if self._name == "ogg":
+            return containers.ogg_is_cut(self._file)
+        if self._fragments:
+            return self._cut or containers.claimed_size(self._file) > self._file.size
+        if self._name.startswith("matroska") and self.declared is None and self._last_at is not None:
+            return containers.matroska_is_cut(self._file, self._last_at, len(self._last))
+        return False
 
     def _is_cut(self, packet: bytes) -> bool:
         try:
@@ -173,14 +157,75 @@ class Source:
         except av.FFmpegError:
             return True
 
-    def _follow_stamps(self, packets: Iterator["_Stamped"]) -> Iterator[tuple[int, int, bool, bytes]]:
-        for stamp, samples, _, data in packets:
+    def _beyond_holes(self) -> Iterator[Packet]:
+        """Yield what lies behind the holes of a fragmented MP4, at each of which FFmpeg stops."""
+        at, alone, fruitless = 0, False, 0
+        while fruitless < MAX_FRUITLESS:
+            before = self._last_at
+            self._file.unpatch()
+            # How far FFmpeg came, but for what it had read ahead: fragments without a sound need not be tried.
+            came = 0 if alone else self._file.tell() - BUFFER_BYTES
+            at = next_fragment(self._file, max(at, came, (self._last_at or 0) + len(self._last)))
+            if at < 0:
+                return
+            following = next_fragment(self._file, at + 8)
+            resume(self._file, self._fragments, at, following if alone else -1)
+            try:
+                self._container = open_container(self._file)
+            except Refused:  # some piece ahead spoils all: take one after the other, until one is refused by itself
+                at += 8 * int(alone)
+                alone = not alone
+            else:
+                yield from self._demuxed()
+                at += 8
+            fruitless = fruitless + 1 if self._last_at == before else 0
+
+    def _demuxed(self) -> Iterator[Packet]:
+        """Yield the stream's packets, those of no other."""
+        stream = self._container.streams.audio[self._number]
+        for other in self._container.streams:
+            other.discard = Discard.default if other.index == stream.index else Discard.all
+        return demuxed(self._container, stream)
+
+    def _follow(self, packets: Iterator[Packet]) -> Iterator[tuple[int, int, bool, bytes]]:
+        """Place packets that have timestamps."""
+        first = next(packets, None)
+        if first is None:
+            return
+        late = self._starts_late(first)
+        stamped = self._stamped(chain((first,), packets))
+        end, last = 0, b""
+        for stamp, samples, _, data in _by_page(stamped) if self._name == "ogg" else stamped:
             start, jumped = self._timeline.place(stamp, samples)
-            yield start, samples, jumped, data
+            if jumped and self._is_pause(last, start - end):
+                jumped, length = False, self._opus_length(last)
+                for at in range(end, start - length + 1, length):
+                    yield at, length, False, last
+            yield start, samples, jumped or late, data
+            end, last, late = start + samples, data, False
+
+    def _is_pause(self, packet: bytes, gap: int) -> bool:
+        """Return whether a gap behind ``packet`` is no loss: its sender had fallen silent."""
+        short = self._opus and len(packet) <= DTX_BYTES and gap <= DTX_SECONDS * self.format.rate
+        return short and self._opus_length(packet) > 0
+
+    def _starts_late(self, first: Packet) -> bool:
+        """Return whether sound was lost before the first packet, which then is not where the recording begins."""
+        stamp = 0 if first.pts is None else int(first.pts * self._ticks)
+        soon = stamp <= TRUNCATED_SECONDS * self.format.rate
+        if soon or first.pos is None:
+            return False
+        if not self._file.patched and containers.is_unbroken(self._file, first.pos):
+            return False
+        if self.declared is not None and self._name == "ogg":
+            self.declared += self._origin  # it was counted from the first packet
+            self._timeline.declared_end = self.declared
+        self._origin = 0
+        return True
 
     def _stamped(self, packets: Iterator[Packet]) -> Iterator["_Stamped"]:
         for packet in packets:
-            self._cut, self._padding = packet.is_corrupt, _padding(packet)
+            self._cut, self._padding, self._last_at = packet.is_corrupt, _padding(packet), packet.pos
             stamp = None if packet.pts is None else int(packet.pts * self._ticks) - self._origin
             yield _Stamped(stamp, self._length(packet), packet.pos, bytes(packet))
 
@@ -191,24 +236,43 @@ class Source:
             return
         measure = measure_like(bytes(first)[:HEADER_BYTES]) if self._frame else None
         if measure is None or first.pos is None:
-            yield from self._follow_stamps(self._stamped(chain((first,), packets)))
+            yield from self._follow(chain((first,), packets))
             return
+        found = frames(self._file, measure)
+        ahead = list(islice(found, MEASURED_FRAMES))
+        headed = self._name == "mp3" and any(is_head(data) for data, _ in ahead[:1])
+        del ahead[: int(headed)]  # nothing was lost before it
+        sizes = [len(data) for data, _ in ahead if data]
+        mean = sum(sizes) / len(sizes) if sizes else 1
         total = number = 0
-        for data, skipped in frames(self._file, first.pos, measure):
-            lost = max(1, round(skipped * number / total)) * self._frame if skipped and total else 0
+        for data, skipped in chain(ahead, found):
+            if number >= MEASURED_FRAMES:
+                mean = total / number
+            lost = max(1, round(skipped / mean)) * self._frame if skipped else 0
             if not data:
                 self._lost_tail = lost
-                return
-            start, jumped = self._timeline.place(None if number else -self._origin, self._frame, lost)
+            elif number:
+                if self._name == "mp3" and is_head(data):
+                    continue  # of another recording, joined to this
+                start, jumped = self._timeline.place(None, self._frame, lost)
+                yield start, self._frame, jumped, data
+            else:
+                if not headed and lost < TRUNCATED_SECONDS * self.format.rate:
+                    lost = 0
+                start, _ = self._timeline.place(lost - self._origin, self._frame)
+                yield start, self._frame, lost > 0, data
             total, number = total + len(data), number + 1
-            yield start, self._frame, jumped, data
 
     def _length(self, packet: Packet) -> int:
-        if self.format.codec in ("opus", "libopus"):
-            return _opus_samples(bytes(packet)[:2]) * self.format.rate // 48_000
+        if self._opus:
+            return self._opus_length(bytes(packet)[:2])
         if packet.duration and self._fine:
-            return int(packet.duration * self._ticks)
+            length = int(packet.duration * self._ticks)
+            return length if 0 < length < LONGEST_PACKET_SECONDS * self.format.rate else self._frame
         return self._frame or int((packet.duration or 0) * self._ticks)
+
+    def _opus_length(self, head: bytes) -> int:
+        return _opus_samples(head) * self.format.rate // 48_000
 
     def _zero(self) -> int:
         """Return the stamp, in samples, of what a player shows as 0: the earliest stream's start."""
@@ -221,7 +285,7 @@ class Source:
         return earliest if samples - earliest > self.format.rate // 100 else samples
 
     def _declared(self) -> int | None:
-        if self._name == "aac" or (self._name == "mp3" and not self._has_xing()):
+        if self._fragments or self._name == "aac" or (self._name == "mp3" and not self._has_head()):
             return None  # FFmpeg's guess from the file's size, no declaration
         if self._stream.duration:
             return int(self._stream.duration * self._ticks)
@@ -229,14 +293,15 @@ class Source:
             return int(self._container.duration * self.format.rate // av.time_base)
         return None
 
-    def _has_xing(self) -> bool:
-        """Return whether the MP3's first frame, after the tag, is one that tells its length."""
-        self._file.seek(0)
-        head = self._file.read(10)
-        tag = 10 + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=False))
-        self._file.seek(tag if head[:3] == b"ID3" else 0)
-        frame = self._file.read(4096)
-        return b"Xing" in frame or b"Info" in frame
+    def _has_head(self) -> bool:
+        """Return whether the MP3's first frame tells its length; note what it claims."""
+        start = behind_tags(self._file)
+        frame = containers.read_at(self._file, start, HEAD_BYTES + 16)
+        if not is_head(frame):
+            return False
+        claimed = claimed_bytes(frame)
+        self._claimed = start + claimed if claimed else 0
+        return True
 
 
 class _Stamped(NamedTuple):
@@ -265,42 +330,6 @@ def _by_page(packets: Iterator[_Stamped]) -> Iterator[_Stamped]:
             held = []
         held.append(packet)
     yield from held
-
-
-def _open(file: RemoteFile) -> InputContainer:
-    decoders = ",".join((*CODECS, *(f"pcm_{kind}" for kind in PCM)))
-    options = {"format_whitelist": FORMATS, "codec_whitelist": decoders, "protocol_whitelist": "none"}
-    try:
-        return av.open(
-            file, mode="r", container_options=options, buffer_size=BUFFER_BYTES, metadata_errors="replace"
-        )
-    except (av.FFmpegError, ValueError):
-        raise Refused(Refusal.NOT_AUDIO) from None
-
-
-def _checked_format(codec: AudioCodecContext) -> SourceFormat:
-    if codec.name not in CODECS and codec.name not in {f"pcm_{kind}" for kind in PCM}:
-        raise Refused(Refusal.CODEC)
-    channels = codec.layout.nb_channels
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise Refused(Refusal.CHANNELS, channels)
-    if not MIN_SOURCE_RATE <= codec.sample_rate <= MAX_SOURCE_RATE:
-        raise Refused(Refusal.RATE, codec.sample_rate)
-    return SourceFormat(codec.name, codec.sample_rate, codec.layout.name, codec.extradata or b"")
-
-
-def _demuxed(container: InputContainer, stream: AudioStream) -> Iterator[Packet]:
-    """Yield the stream's packets, and go on after what cannot be read."""
-    errors = 0
-    while errors < MAX_ERRORS:
-        try:
-            for packet in container.demux(stream):
-                if packet.size:
-                    errors = 0
-                    yield packet
-            return
-        except av.FFmpegError:
-            errors += 1
 
 
 def _frame_size(codec: AudioCodecContext, source: SourceFormat) -> int:

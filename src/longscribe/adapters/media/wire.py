@@ -45,6 +45,7 @@ class Refusal(IntEnum):
     CHANNELS = 5
     RATE = 6
     DURATION = 7
+    NO_INDEX = 8
 
 
 class Loss(IntEnum):
@@ -53,6 +54,8 @@ class Loss(IntEnum):
     GAP = 1
     DAMAGED = 2
     TRUNCATED = 3
+    CUT = 4
+    JOINED = 5
 
 
 DEMUX_ARGUMENTS = struct.Struct("<qI")  # size of the object, first range wanted

@@ -1,0 +1,1 @@
+"""The ports on Google Cloud, with Google's own clients. Needs the extra ``gcp``."""

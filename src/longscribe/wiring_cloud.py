@@ -1,0 +1,214 @@
+"""Chooses the adapters on Google Cloud, from the environment that the deployment sets.
+
+With the variables of Google's emulators (``STORAGE_EMULATOR_HOST``, ``PUBSUB_EMULATOR_HOST``,
+``FIRESTORE_EMULATOR_HOST``) the same code runs against those.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import google.auth
+import grpc
+import msgspec
+from google.auth.credentials import AnonymousCredentials
+from google.auth.transport.requests import AuthorizedSession
+from google.cloud import firestore, storage
+from google.cloud.run_v2 import JobsClient, WorkerPoolsClient
+from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
+from google.cloud.run_v2.services.worker_pools.transports import WorkerPoolsGrpcTransport
+
+from longscribe import __version__, wiring
+from longscribe.adapters.gcp import pubsub, run
+from longscribe.adapters.gcp.firestore import FirestoreJobs
+from longscribe.adapters.gcp.monitoring import Monitoring
+from longscribe.adapters.gcp.storage import GcsBlobs
+from longscribe.adapters.media.av_media import AvMedia
+from longscribe.core import topics
+from longscribe.core.scaling import Fleet
+from longscribe.core.settings import Settings
+from longscribe.errors import BadInput
+from longscribe.observe import Log
+from longscribe.ports import Clock, GpuPool, Jobs, Queue
+from longscribe.services.assembling import Assembling
+from longscribe.services.chunking import Chunking, Waker
+from longscribe.services.reconciling import Reconciling, Unscaled
+from longscribe.services.working import Working
+from longscribe.stages import chunker
+from longscribe.stages.assembler import AssemblerPorts
+from longscribe.stages.chunker import ChunkerPorts
+from longscribe.stages.reconciler import ReconcilerPorts
+from longscribe.stages.worker import WorkerPorts
+
+DECODE_WORKERS = 2
+"""Processes that decode one recording in a function of two processors."""
+
+MEGABYTE = 2**20
+
+RUN_EMULATOR = "CLOUD_RUN_EMULATOR_HOST"
+"""Names a server that speaks Cloud Run's protocol, ``host:port``: the local cloud's, as Google has no emulator."""
+
+
+class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the deployment sets; each name is written ``LONGSCRIBE_NAME``, in capitals."""
+
+    project: str  #: or else ``GOOGLE_CLOUD_PROJECT``
+    uploads_bucket: str
+    chunks_bucket: str
+    transcripts_bucket: str
+    database: str = "(default)"  #: of Firestore
+    model: str = "large-v3"  #: that the workers hold
+    compute_type: str = "auto"
+    models: str = "/models"  #: the directory in which the worker's image has its models
+    chunker_job: str = ""  #: ``projects/P/locations/L/jobs/J``
+    reconciler_url: str = ""  #: called with a recording's first chunk
+    gpu_pool: str = ""  #: ``projects/P/locations/L/workerPools/W``; none: nothing is scaled
+    gke_endpoint: str = ""  #: of the cluster, if the pool is a Deployment there
+    gke_deployment: str = "longscribe-worker"
+    gke_namespace: str = "longscribe"
+    max_instances: int = 6
+    health_port: int = 8080
+    memory_mb: int = 12_288  #: at which a worker is exchanged for a fresh one
+
+
+def environment(variables: Mapping[str, str]) -> CloudEnvironment:
+    """Read ``variables``. Raises `BadInput` where one is missing or cannot be read."""
+    project = variables.get("GOOGLE_CLOUD_PROJECT", "")
+    read = wiring.from_variables(variables, CloudEnvironment, **({"project": project} if project else {}))
+    buckets = {read.uploads_bucket, read.chunks_bucket, read.transcripts_bucket}
+    if len(buckets) < 3:
+        raise BadInput("LONGSCRIBE_UPLOADS_BUCKET, …_CHUNKS_BUCKET and …_TRANSCRIPTS_BUCKET must be three buckets.")
+    return read
+
+
+@dataclass(frozen=True)
+class CloudStores:
+    """Google Cloud's side of the ports."""
+
+    blobs: GcsBlobs
+    queue: Queue
+    jobs: Jobs
+    clock: Clock
+
+
+def stores(read: CloudEnvironment, variables: Mapping[str, str] = os.environ) -> CloudStores:
+    """Connect to the project's stores, or to the emulators that ``variables`` name."""
+    clock = wiring.SystemClock()
+    publisher, subscriber = pubsub.connect(variables.get("PUBSUB_EMULATOR_HOST"))
+    anonymous = {"credentials": AnonymousCredentials()} if variables.get("STORAGE_EMULATOR_HOST") else {}  # type: ignore[no-untyped-call]
+    return CloudStores(
+        blobs=GcsBlobs(storage.Client(project=read.project, **anonymous)),
+        queue=pubsub.PubSubQueue(publisher, subscriber, read.project),
+        jobs=FirestoreJobs(firestore.Client(project=read.project, database=read.database), clock),
+        clock=clock,
+    )
+
+
+def chunking(variables: Mapping[str, str] = os.environ) -> Chunking:
+    """Return the chunker's service."""
+    read = environment(variables)
+    there = stores(read, variables)
+    log = Log("chunker", there.clock.now)
+    ports = ChunkerPorts(
+        blobs=there.blobs,
+        queue=there.queue,
+        jobs=there.jobs,
+        media=AvMedia(DECODE_WORKERS),
+        detector=wiring.detector(),
+        clock=there.clock,
+        executor=ThreadPoolExecutor(chunker.DEPTH, thread_name_prefix="chunk-writer"),
+        chunks_bucket=read.chunks_bucket,
+        defaults=Settings(model=read.model, compute_type=read.compute_type),
+        started=Waker(read.reconciler_url, log) if read.reconciler_url else None,
+    )
+    return Chunking(ports, read.uploads_bucket, _chunker_job(read, variables), log)
+
+
+def assembling(variables: Mapping[str, str] = os.environ) -> Assembling:
+    """Return the assembler's service."""
+    read = environment(variables)
+    there = stores(read, variables)
+    ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket)
+    return Assembling(ports, Log("assembler", there.clock.now))
+
+
+def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
+    """Return the reconciler's service."""
+    read = environment(variables)
+    there = stores(read, variables)
+    ports = ReconcilerPorts(
+        assembler=AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket),
+        pool=_gpu_pool(read, variables),
+        fleet=Fleet(read.max_instances),
+    )
+    return Reconciling(
+        ports=ports,
+        clock=there.clock,
+        chunker=_chunker_job(read, variables),
+        waiting=_waiting(read, there.clock, variables),
+        written=partial(there.blobs.written, read.uploads_bucket),
+        log=Log("reconciler", there.clock.now),
+    )
+
+
+def _gpu_pool(read: CloudEnvironment, variables: Mapping[str, str]) -> GpuPool:
+    """Return what the reconciler scales."""
+    if read.gke_endpoint:
+        return run.GkePool(_session(), read.gke_endpoint, read.gke_namespace, read.gke_deployment)
+    if not read.gpu_pool:
+        return Unscaled()
+    emulator = variables.get(RUN_EMULATOR)
+    if emulator:
+        channel = grpc.insecure_channel(emulator)
+        return run.CloudRunPool(
+            WorkerPoolsClient(transport=WorkerPoolsGrpcTransport(channel=channel)), read.gpu_pool
+        )
+    return run.CloudRunPool(WorkerPoolsClient(), read.gpu_pool)
+
+
+def _chunker_job(read: CloudEnvironment, variables: Mapping[str, str]) -> run.ChunkerJob | None:
+    if not read.chunker_job:
+        return None
+    emulator = variables.get(RUN_EMULATOR)
+    if emulator:
+        transport = JobsGrpcTransport(channel=grpc.insecure_channel(emulator))
+        return run.ChunkerJob(JobsClient(transport=transport), read.chunker_job)
+    return run.ChunkerJob(JobsClient(), read.chunker_job)
+
+
+def _waiting(read: CloudEnvironment, clock: Clock, variables: Mapping[str, str]) -> Callable[[], int]:
+    """Return what counts the messages that wait for workers; Cloud Monitoring, which has no emulator."""
+    if variables.get("PUBSUB_EMULATOR_HOST"):
+        return lambda: 0
+    monitoring = Monitoring(_session(), read.project, clock)
+    return lambda: monitoring.waiting((topics.CHUNKS_HIGH, topics.CHUNKS_LOW))
+
+
+def _session() -> AuthorizedSession:
+    credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
+    return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+
+
+def working(variables: Mapping[str, str] = os.environ) -> Working:
+    """Return the worker's service, its model loaded. Raises `BadInput` if the model cannot be had."""
+    from longscribe.adapters.hardware import keep_memory
+    from longscribe.adapters.models import locate
+    from longscribe.adapters.whisper import Whisper
+
+    read = environment(variables)
+    there = stores(read, variables)
+    keep_memory()
+    ports = WorkerPorts(
+        blobs=there.blobs,
+        queue=there.queue,
+        jobs=there.jobs,
+        media=AvMedia(),
+        recogniser=Whisper(locate(read.model, Path(read.models)), read.model, read.compute_type),
+        worker=f"{socket.gethostname()}-{os.getpid()}",
+        version=__version__,
+    )
+    return Working(ports, there.clock, Log("worker", there.clock.now), read.memory_mb * MEGABYTE)

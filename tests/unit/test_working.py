@@ -1,0 +1,171 @@
+"""The worker's service: it works, tells its health, reports itself, and ends as it is asked to."""
+
+import io
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from longscribe.core import topics
+from longscribe.documents import ChunkState
+from longscribe.errors import NoSpace
+from longscribe.messages import UploadEvent
+from longscribe.observe import Log
+from longscribe.services import working
+from longscribe.services.working import Health, Working, resident_bytes
+from longscribe.stages import chunker
+from tests.standins import Bench, Faulty, SystemClock, ToneRecogniser, job_id, spoken
+
+SMALL = 2**60
+"""Bytes of memory that no process has."""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(working, "WATCH_SECONDS", 0.02)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path, SystemClock())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def event(bench: Bench) -> UploadEvent:
+    made = bench.upload(spoken(60))
+    chunker.chunk(made, bench.chunker())
+    bench.drop(topics.RESULTS)
+    return made
+
+
+def service(bench: Bench, stream: io.StringIO | None = None, memory: int = SMALL, **ports) -> Working:
+    log = Log("worker", bench.clock.now, stream or io.StringIO())
+    return Working(bench.worker(**ports), bench.clock, log, memory, resident=lambda: 1_000)
+
+
+def until(done: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def done(bench: Bench, event: UploadEvent) -> bool:
+    bench.assemble()
+    return not bench.jobs.any_pending(job_id(event))
+
+
+def test_it_works_off_what_waits_and_ends_when_asked(bench: Bench, event: UploadEvent) -> None:
+    made = service(bench)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        until(lambda: done(bench, event))
+        made.end()
+        assert running.result(10) == 0
+
+
+def test_it_reports_itself(bench: Bench) -> None:
+    made = service(bench)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        until(lambda: list(bench.jobs.workers()))
+        made.end()
+        running.result(10)
+    (worker,) = bench.jobs.workers()
+    assert (worker.name, worker.model, worker.device) == ("bench", "base", "cpu")
+    assert time.time() - worker.pulled < 30
+
+
+def test_a_report_that_fails_is_logged_and_no_more(bench: Bench) -> None:
+    def fail(call: str, _: object) -> None:
+        if call == "report":
+            raise NoSpace("full")
+
+    stream = io.StringIO()
+    made = service(bench, stream, jobs=Faulty(bench.jobs, fail))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        until(lambda: "NoSpace" in stream.getvalue())
+        made.end()
+        assert running.result(10) == 0
+
+
+def test_grown_memory_ends_it_between_chunks_and_nothing_is_given_back(bench: Bench, event: UploadEvent) -> None:
+    made = service(bench, memory=999, recogniser=ToneRecogniser(seconds=0.05))
+    assert made.run() == 0
+    bench.assemble()
+    held = [chunk for chunk in bench.chunks(event) if chunk.state is ChunkState.DONE]
+    waiting = bench.queue.backlog(topics.CHUNKS_HIGH) + bench.queue.backlog(topics.CHUNKS_LOW)
+    assert len(held) + waiting == len(bench.chunks(event))
+
+
+def test_a_batch_that_outlasts_the_grace_is_given_back_at_once(
+    bench: Bench, event: UploadEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "GRACE_SECONDS", 0.1)
+    busy, free = threading.Event(), threading.Event()
+
+    def block(_: object) -> None:
+        busy.set()
+        free.wait(30)
+
+    stream = io.StringIO()
+    made = service(bench, stream, recogniser=ToneRecogniser(before=block))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        assert busy.wait(20)
+        made.end()
+        assert running.result(10) == 0
+        attempts = [delivery.attempt for delivery in bench.queue.pull(topics.CHUNKS_HIGH, 100)]
+        free.set()
+    assert 2 in attempts
+    assert "given back" in stream.getvalue()
+
+
+def test_a_worker_that_dies_says_so_and_returns_1(bench: Bench) -> None:
+    class Dead(BaseException):
+        pass
+
+    def die(call: str, _: object) -> None:
+        if call == "pull":
+            raise Dead
+
+    stream = io.StringIO()
+    assert service(bench, stream, queue=Faulty(bench.queue, die)).run() == 1
+    assert '"error": "Dead"' in stream.getvalue()
+
+
+def status(port: int, path: str) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_health_is_what_the_worker_says() -> None:
+    well = [True]
+    with Health(0, lambda: well[0]) as health:
+        assert status(health.port, "/healthz") == 200
+        assert status(health.port, "/other") == 404
+        well[0] = False
+        assert status(health.port, "/healthz") == 503
+
+
+def test_a_worker_without_progress_is_not_well(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = service(bench)
+    assert made.well
+    monkeypatch.setattr(working, "STUCK_SECONDS", -1.0)
+    assert not made.well
+
+
+def test_this_process_holds_some_memory() -> None:
+    assert 2**20 < resident_bytes() < 2**40
