@@ -15,6 +15,7 @@ from cloudevents.http import CloudEvent
 
 from longscribe.adapters.local.files import Files
 from longscribe.core import topics
+from longscribe.core.uploads import COMPLAINT
 from longscribe.documents import JobState
 from longscribe.errors import NoSpace
 from longscribe.messages import Sealed, UploadEvent, encode
