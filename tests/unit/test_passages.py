@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longscribe.core.assembly import assemble
+from longscribe.core.cutting import OVERLAP
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.passages import LONGEST, MOST, NEAR, THRESHOLD, passages
 from longscribe.core.rendering import render
@@ -209,14 +210,35 @@ def test_equally_bad_ones_come_in_order_of_time():
 
 @st.composite
 def results(draw: st.DrawFn) -> Plan:
-    """A plan whose windows were recognised well, badly or not at all."""
+    """A plan whose windows were recognised well, badly or not at all; they overlap where one speech was cut."""
     plan = draw(plans())
+    speech: list[Span] = []
+    for window in (window for chunk in plan.chunks for window in chunk.task.windows):
+        for span in owned(window):
+            before = speech.pop() if speech and speech[-1].end == span.start else span
+            speech.append(Span(before.start, span.end))
     chunks = []
     for chunk in plan.chunks:
-        windows = tuple(_drawn(draw, window) for window in chunk.task.windows)
-        result = chunk.result and msgspec.structs.replace(chunk.result, windows=windows)
-        chunks.append(msgspec.structs.replace(chunk, result=result))
+        cut = [_reaching(window, speech) for window in chunk.task.windows]
+        of = msgspec.structs.replace(chunk.task, windows=tuple(cut))
+        heard_ = tuple(_drawn(draw, window) for window in cut)
+        result = chunk.result and msgspec.structs.replace(chunk.result, windows=heard_)
+        chunks.append(msgspec.structs.replace(chunk, task=of, result=result))
     return plan._replace(chunks=chunks)
+
+
+def owned(window: Window) -> list[Span]:
+    return [Span(max(span.start, window.start), min(span.end, window.end)) for span in window.spans]
+
+
+def _reaching(window: Window, speech: list[Span]) -> Window:
+    """The window with `OVERLAP` more of the speech that it was cut from."""
+    spans = owned(window)
+    (first,) = (part for part in speech if part.start <= spans[0].start < part.end)
+    (last,) = (part for part in speech if part.start < spans[-1].end <= part.end)
+    spans[0] = Span(max(first.start, spans[0].start - OVERLAP), spans[0].end)
+    spans[-1] = Span(spans[-1].start, min(last.end, spans[-1].end + OVERLAP))
+    return msgspec.structs.replace(window, spans=tuple(spans))
 
 
 def _drawn(draw: st.DrawFn, window: Window) -> WindowResult:
@@ -241,7 +263,7 @@ def test_passages_are_few_apart_and_within_the_recording(plan: Plan, random):
     in_time = sorted(found, key=lambda passage: passage.start)
     assert all(before.end <= after.start for before, after in pairwise(in_time))
     for passage in found:
-        assert 0 <= passage.start < passage.end <= plan.seal.samples / S + 0.001
+        assert 0 <= passage.start <= passage.end <= plan.seal.samples / S + 0.001
         assert passage.reasons
         assert len(set(passage.reasons)) == len(passage.reasons)
         assert passage.score >= THRESHOLD

@@ -55,6 +55,7 @@ def even(text, pace=400, start=0, space=" "):
 
 def vtt_cues(data):
     captions = webvtt.from_buffer(io.StringIO(data.decode()), format="vtt").captions
+    assert all(caption.text == caption.raw_text for caption in captions), "nothing is a tag"
     return [(clock(caption.start), clock(caption.end), unescape(caption.raw_text)) for caption in captions]
 
 

@@ -21,8 +21,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from longscribe.core.coverage import parts
+from longscribe.core.cutting import OVERLAP
 from longscribe.core.guards import NO_SPEECH
-from longscribe.core.limits import SAMPLE_RATE, WINDOW
+from longscribe.core.limits import FRAME, SAMPLE_RATE, WINDOW
 from longscribe.core.text import normalised
 from longscribe.core.transcript import Kind, Passage, Reason, seconds
 from longscribe.documents import Chunk, ChunkState, Seal
@@ -107,7 +108,7 @@ def _of_window(window: Window, result: WindowResult) -> Iterator[_Finding]:
     # Where the text was dropped, the model gave at least so much to that nobody spoke.
     unsaid = 1 - NO_SPEECH if Guard.NO_SPEECH in result.guards else 1.0
     yield from (gap._replace(words=gap.words * unsaid) for gap in _unworded(window, spans, words))
-    yield from _doubted(words)
+    yield from _doubted(window, words)
 
 
 def _owned(window: Window) -> list[Span]:
@@ -129,7 +130,7 @@ def _unworded(window: Window, spans: Sequence[Span], words: Sequence[Word]) -> I
             yield _Finding(inside[0].start, inside[-1].end, Reason.UNWORDED, max(0.0, _said(speech) - stretched))
 
 
-def _doubted(words: Sequence[Word]) -> Iterator[_Finding]:
+def _doubted(window: Window, words: Sequence[Word]) -> Iterator[_Finding]:
     """Yield runs of doubtful words: up to where the doubt beyond `ALLOWANCE`, summed up from zero, is highest."""
     total, best = 0.0, 0.0
     first = last = 0
@@ -140,7 +141,10 @@ def _doubted(words: Sequence[Word]) -> Iterator[_Finding]:
         elif total <= 0:
             if last > first:
                 doubt = math.fsum(1 - word.probability for word in words[first : last + 1])
-                yield _Finding(words[first].start, words[last].end, Reason.WORDS, doubt)
+                # Aligned words may have no length at all, which nobody could listen to.
+                start = max(window.start, min(words[first].start, window.end - FRAME))
+                end = min(window.end, max(words[last].end, start + FRAME))
+                yield _Finding(start, end, Reason.WORDS, doubt)
             total, best = 0.0, 0.0
             first = last = number + 1
 
@@ -148,7 +152,7 @@ def _doubted(words: Sequence[Word]) -> Iterator[_Finding]:
 def _seams(heard: Sequence[tuple[Window, WindowResult]]) -> Iterator[_Finding]:
     """Yield the stretches that two windows heard, and heard otherwise but for one word cut at an edge."""
     for (before, left), (after, right) in pairwise(heard):
-        start, end = after.spans[0].start, before.spans[-1].end
+        start, end = max(after.spans[0].start, before.start), min(before.spans[-1].end, after.end)
         if start < end:
             one, other = (
                 [normalised(word.text) for word in result.words if start <= (word.start + word.end) / 2 < end]
@@ -170,7 +174,8 @@ def _joined(findings: Iterable[_Finding]) -> list[Passage]:
     start = end = -NEAR - 1
     for finding in sorted(finding for finding in findings if finding.words > 0):
         near = finding.start - end <= NEAR and finding.end - start <= LONGEST
-        if finding.end <= end or near:
+        # Only a seam overlaps what is not its own window's, by a second: too little for a passage of its own.
+        if near or (finding.start < end and finding.end - end <= OVERLAP):
             groups[-1].append(finding)
         else:
             start = max(finding.start, end)
