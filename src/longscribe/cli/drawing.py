@@ -112,6 +112,9 @@ def draw_status(job: JobStatus, console: Console) -> None:
     console.print(table)
     for part in job.missing:
         console.print(text(f"missing {clock(part.start)} to {clock(part.end)}: {part.reason}", "yellow"))
+    for passage in job.passages:
+        where = f"{clock(passage.start)} to {clock(passage.end)}"
+        console.print(text(f"worth a listen {where}: {', '.join(passage.reasons)} (score {passage.score:.0f})"))
     if job.notice:
         console.print(text(job.notice, "yellow"))
 

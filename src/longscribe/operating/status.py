@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from longscribe.core import standing
+from longscribe.core.passages import passages
 from longscribe.core.progress import Progress, frontier, progress
 from longscribe.core.settings import Settings
-from longscribe.core.transcript import seconds
+from longscribe.core.transcript import Passage, seconds
 from longscribe.documents import Chunk, ChunkState, Job, JobState
 from longscribe.errors import Gone
 from longscribe.operating.ports import Operations, Worker, readable
@@ -75,6 +76,7 @@ class JobStatus(JobSummary, frozen=True, kw_only=True):
     results: dict[str, int]  #: chunks that have their text from each model
     guards: dict[str, int]  #: windows that each guard still doubts
     missing: tuple[Stretch, ...]
+    passages: tuple[Passage, ...]  #: up to ten most worth a listen so far, the worst first
     transcripts: tuple[str, ...]  #: objects in the bucket of transcripts
     worker: Worker | None
 
@@ -118,6 +120,7 @@ def status(job: Job, ops: Operations) -> JobStatus:
         missing=tuple(
             Stretch(seconds(part.start), seconds(part.end), part.reason) for part in standing.missing(job, chunks)
         ),
+        passages=passages(chunks, job.seal),
         transcripts=tuple(ref.name for ref in job.transcripts),
         worker=worker,
     )
