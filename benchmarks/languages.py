@@ -48,7 +48,7 @@ from longscribe.embedded import Embedded
 from longscribe.messages import WindowResult
 from longscribe.ports import Samples, WindowAudio
 
-CLIPS = 60
+CLIPS = 40
 """Of each language, drawn by a fixed seed."""
 
 PAUSE = np.zeros(SAMPLE_RATE, np.int16)

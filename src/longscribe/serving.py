@@ -136,7 +136,9 @@ class Serving:
             if not job.transcripts and job.settings.model != self._settings.model and self._is_there(job):
                 # No worker here could do it, and nothing of it has been delivered: `look` takes it afresh.
                 self._work.forget(job.job_id)
-            elif job.state is JobState.CHUNKING:
+                continue
+            self._say(f"{job.recording.name}: goes on")
+            if job.state is JobState.CHUNKING:
                 self._work.take(UploadEvent(job.recording, job.size, {}))
 
     def look(self) -> None:

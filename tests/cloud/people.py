@@ -4,7 +4,7 @@ import io
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -48,26 +48,25 @@ def said() -> tuple[Samples, ...]:
 @cache
 def speech(seconds: float, seed: int = 0) -> bytes:
     """A recording (FLAC) of at least ``seconds``: the sentences, over and over; ``seed`` makes its pauses."""
+    blob = io.BytesIO()
+    with av.open(blob, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+        for part in _sentences_and_pauses(seconds, seed):
+            frame = av.AudioFrame.from_ndarray(part.reshape(1, -1), format="s16", layout="mono")
+            frame.sample_rate = SAMPLE_RATE
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return blob.getvalue()
+
+
+def _sentences_and_pauses(seconds: float, seed: int) -> Iterator[Samples]:
     random = np.random.default_rng(seed)
-    parts: list[Samples] = []
     total = 0
     while total < seconds * SAMPLE_RATE:
         for sentence in said():
             pause = np.zeros(int(random.uniform(0.5, 1.5) * SAMPLE_RATE), np.int16)
-            parts += [sentence, pause]
+            yield from (sentence, pause)
             total += len(sentence) + len(pause)
-    return flac(np.concatenate(parts))
-
-
-def flac(samples: Samples) -> bytes:
-    blob = io.BytesIO()
-    with av.open(blob, "w", format="flac") as container:
-        stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
-        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
-        frame.sample_rate = SAMPLE_RATE
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return blob.getvalue()
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from local_cloud.deployment import LocalCloud
 from longscribe.core import ids, topics
+from longscribe.core.uploads import COMPLAINT
 from longscribe.documents import ChunkState, JobState
 from longscribe.messages import ChunkResult, Sealed, encode
-from longscribe.services.chunking import NOTE
 from tests.cloud.conftest import HASHING, Quiet, Watched
 from tests.cloud.people import Person, speech, until
 
@@ -31,7 +31,7 @@ def test_an_upload_of_no_audio_fails_and_says_so_beside_it(person: Person) -> No
     upload = person.upload(NAME, b"no audio at all" * 1_000)
     job = person.ended(upload)
     assert job.state is JobState.FAILED
-    note = person.storage.bucket(person.cloud.uploads).blob(NAME + NOTE).download_as_text()
+    note = person.storage.bucket(person.cloud.uploads).blob(NAME + COMPLAINT).download_as_text()
     assert note == f"{job.reason}\n"
 
 

@@ -428,6 +428,9 @@ def test_another_model_begins_unfinished_recordings_afresh(tmp_path: Path) -> No
         service.drop("a.m4a", spoken(100))
         service.until(lambda: len(service.heard()) > 4)
         service.end(signal.SIGKILL)
+    with serving(tmp_path, seconds=5.0) as service:
+        service.hears("a.m4a: goes on")
+        assert service.end() == 0
     with serving(tmp_path, options=(*OPTIONS, "--model", "small")) as service:
         service.wait("transcripts/a.json")
         service.until((tmp_path / "transcripts" / "a.txt").exists)

@@ -547,6 +547,9 @@ def test_chunks_given_up_are_listed_and_healed_by_a_rerun(bench: Bench, event: U
     assert [part.reason for part in found.missing][:1] == [GIVEN_UP]
     assert found.passages[0].reasons == ("missing",)
     assert found.missing_seconds == pytest.approx(sum(part.end - part.start for part in found.missing))
+    (worst, *_) = found.passages
+    assert worst.reasons[0] == "missing"
+    assert any(part.start <= worst.start < part.end for part in found.missing)
     bench.recogniser = ToneRecogniser()
     again(bench, event, letter.chunk)
     bench.work()

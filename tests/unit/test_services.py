@@ -15,12 +15,13 @@ from cloudevents.http import CloudEvent
 
 from longscribe.adapters.local.files import Files
 from longscribe.core import topics
+from longscribe.core.uploads import COMPLAINT
 from longscribe.documents import JobState
 from longscribe.errors import NoSpace
 from longscribe.messages import Sealed, UploadEvent, encode
 from longscribe.observe import Log
 from longscribe.services.assembling import Assembling
-from longscribe.services.chunking import NOTE, SPARE_SECONDS, TIME_SECONDS, Chunking, Waker
+from longscribe.services.chunking import SPARE_SECONDS, TIME_SECONDS, Chunking, Waker
 from longscribe.services.events import FINALIZED, PUBLISHED, Retry
 from longscribe.stages import chunker
 from longscribe.stages.chunker import job_id
@@ -71,7 +72,7 @@ class Uploads:
         )
 
     def notes(self) -> dict[str, str]:
-        found = [name for name in self.blobs.names("uploads") if name.endswith(NOTE)]
+        found = [name for name in self.blobs.names("uploads") if name.endswith(COMPLAINT)]
         return {name: self.blobs.read(self.blobs.stat("uploads", name).ref).decode() for name in found}
 
 
@@ -140,7 +141,7 @@ def test_a_refused_upload_fails_its_job_and_gets_a_note_beside_it(
     job = only_job(bench)
     assert job.state is JobState.FAILED
     assert says in job.reason
-    assert uploads.notes() == {f"{CANARY}.pcm{NOTE}": f"{job.reason}\n"}
+    assert uploads.notes() == {f"{CANARY}.pcm{COMPLAINT}": f"{job.reason}\n"}
 
 
 def test_the_note_goes_when_a_later_upload_succeeds(uploads: Uploads, chunking: Callable[..., Chunking]) -> None:
@@ -161,7 +162,7 @@ def test_a_name_with_no_room_for_a_note_is_refused_without_one(
 
 
 def test_a_note_is_no_upload(bench: Bench, uploads: Uploads, chunking: Callable[..., Chunking]) -> None:
-    chunking().take(uploads.put(b"a reason", name=f"talk.pcm{NOTE}"))
+    chunking().take(uploads.put(b"a reason", name=f"talk.pcm{COMPLAINT}"))
     assert list(bench.jobs.jobs()) == []
 
 

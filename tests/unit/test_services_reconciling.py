@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from longscribe.core import limits, topics
 from longscribe.core.scaling import Fleet
+from longscribe.core.uploads import COMPLAINT
 from longscribe.documents import JobState
 from longscribe.errors import Misconfigured, NoSpace
 from longscribe.messages import UploadEvent
 from longscribe.observe import Log
 from longscribe.ports import BlobInfo
-from longscribe.services.chunking import NOTE
 from longscribe.services.events import Retry
 from longscribe.services.reconciling import Reconciling, Unscaled
 from longscribe.stages import chunker
@@ -185,7 +185,7 @@ def test_an_upload_whose_event_was_lost_is_cut(bench: Bench, make: Make, lines: 
 
     def written(since: float, until: float) -> list[BlobInfo]:
         asked.append((since, until))
-        note = replace(lost.recording, name=f"{lost.recording.name}{NOTE}")
+        note = replace(lost.recording, name=f"{lost.recording.name}{COMPLAINT}")
         return [
             BlobInfo(known.recording, known.size, known.metadata),
             BlobInfo(lost.recording, lost.size, lost.metadata),

@@ -112,9 +112,11 @@ def draw_status(job: JobStatus, console: Console) -> None:
     console.print(table)
     for part in job.missing:
         console.print(text(f"missing {clock(part.start)} to {clock(part.end)}: {part.reason}", "yellow"))
+    if job.passages:
+        console.print("Most worth a listen, the worst first:")
     for passage in job.passages:
-        where = f"{clock(passage.start)} to {clock(passage.end)}"
-        console.print(text(f"worth a listen {where}: {', '.join(passage.reasons)} (score {passage.score:.0f})"))
+        reasons = ", ".join(passage.reasons)
+        console.print(text(f"{clock(passage.start)} to {clock(passage.end)}: {reasons}"))
     if job.notice:
         console.print(text(job.notice, "yellow"))
 

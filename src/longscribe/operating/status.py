@@ -76,7 +76,7 @@ class JobStatus(JobSummary, frozen=True, kw_only=True):
     results: dict[str, int]  #: chunks that have their text from each model
     guards: dict[str, int]  #: windows that each guard still doubts
     missing: tuple[Stretch, ...]
-    passages: tuple[Passage, ...]  #: up to ten most worth a listen so far, the worst first
+    passages: tuple[Passage, ...]  #: up to ten most worth a listen, the worst first
     transcripts: tuple[str, ...]  #: objects in the bucket of transcripts
     worker: Worker | None
 

@@ -8,6 +8,7 @@ from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token
 
 from longscribe.adapters.gcp.run import ChunkerJob
+from longscribe.core.uploads import COMPLAINT
 from longscribe.errors import DecodeError, LongscribeError, OverLimit
 from longscribe.messages import UploadEvent
 from longscribe.observe import Log, Severity
@@ -20,9 +21,6 @@ TIME_SECONDS = 540.0
 
 SPARE_SECONDS = 60.0
 """Kept of it for the last stretch, the writes under way and the job's start."""
-
-NOTE = ".error.txt"
-"""Added to the name of an upload that was refused: an object beside it that holds the reason."""
 
 WAKE_SECONDS = 5.0
 """How long the reconciler may take to answer: a timer calls it anyway, so it is not waited for longer."""
@@ -54,7 +52,7 @@ class Chunking:
     def _take(self, event: UploadEvent) -> None:
         if event.recording.bucket != self._uploads_bucket:
             return self._log("An event of another bucket was dropped", Severity.WARNING)
-        if event.recording.name.endswith(NOTE):
+        if event.recording.name.endswith(COMPLAINT):
             return None
         outcome = self._chunk(event, self._ports.clock.now() + TIME_SECONDS - SPARE_SECONDS)
         if outcome is Chunked.UNFINISHED:
@@ -71,7 +69,7 @@ class Chunking:
     def _chunk(self, event: UploadEvent, until: float | None) -> Chunked:
         outcome = chunker.chunk(event, self._ports, until)
         self._log("A recording was taken", job=chunker.job_id(event), outcome=outcome)
-        note = event.recording.name + NOTE
+        note = event.recording.name + COMPLAINT
         if outcome is Chunked.REFUSED:
             reason = self._ports.jobs.job(chunker.job_id(event)).reason or ""
             with suppress(OverLimit):  # the name has no room for a longer one

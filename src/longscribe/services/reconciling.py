@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 
 from longscribe.adapters.gcp.run import ChunkerJob
 from longscribe.core import limits
+from longscribe.core.uploads import COMPLAINT
 from longscribe.errors import Gone, LongscribeError
 from longscribe.messages import UploadEvent
 from longscribe.observe import Log, Severity
 from longscribe.ports import BlobInfo, Clock
-from longscribe.services.chunking import NOTE
 from longscribe.services.events import Retry
 from longscribe.stages.chunker import job_id
 from longscribe.stages.reconciler import ReconcilerPorts, reconcile, wake
@@ -96,7 +96,7 @@ class Reconciling:
         try:
             for found in self._written(now - limits.MISSED_FOR_SECONDS, now - limits.MISSED_SECONDS):
                 event = UploadEvent(found.ref, found.size, dict(found.metadata))
-                if not found.ref.name.endswith(NOTE) and not self._known(event):
+                if not found.ref.name.endswith(COMPLAINT) and not self._known(event):
                     self._cut("An upload's event was lost", event)
         except Exception as error:  # its words must not reach the platform's log
             self._log.failure("The uploads could not be looked at", error)
