@@ -32,6 +32,9 @@ from longscribe.messages import UploadEvent
 from longscribe.stages import chunker
 from longscribe.watching import FULL, put_whole
 
+DELIVERIES = "served.sqlite"
+"""In the home: what is remembered of transcripts that were put down."""
+
 POLL_SECONDS = 0.5
 """Between two looks at the folder and the jobs."""
 
@@ -68,7 +71,7 @@ def serve(root: Path, settings: Settings, machine: wiring.Machine, settle: float
         try:
             with (
                 Embedded(home, settings, machine, serving=True) as work,
-                contextlib.closing(Deliveries(home / "served.sqlite")) as deliveries,
+                contextlib.closing(Deliveries(home / DELIVERIES)) as deliveries,
             ):
                 watch(Serving(root, settings, work, deliveries, settle, say), work)
         except NoSpace as error:

@@ -62,8 +62,8 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def watch(work: Work, jobs: Mapping[str, Path], out: Path) -> list[Outcome]:
-    """Show the progress of ``jobs`` (id → recording) until all have ended; write each transcript into ``out``.
+def watch(work: Work, jobs: Mapping[str, Path], out: Path | None) -> list[Outcome]:
+    """Show the progress of ``jobs`` (id → recording) until all have ended; write transcripts into ``out``, if any.
 
     Raises what ended a stage of ``work``.
     """
@@ -133,7 +133,7 @@ class _Watched:
             left="" if left is None else f"{left / 60:.0f} min left" if left > 90 else f"{left:.0f} s left",
         )
 
-    def finish(self, out: Path, console: Console) -> Outcome:
+    def finish(self, out: Path | None, console: Console) -> Outcome:
         """Write the transcript and say what became of the recording."""
         name = escape(printable(self._path.name))
         try:
@@ -142,13 +142,15 @@ class _Watched:
             console.print(f"[red]{name}[/]: {escape(printable(str(error)))}")
             return Outcome.REFUSED if self._state is JobState.FAILED else Outcome.CANCELLED
         self._work.drop_audio(self._job_id)
-        written = [f"{self._path.stem}.{kind}" for kind in transcript.settings.formats]
-        for kind, file in zip(transcript.settings.formats, written, strict=True):
-            write_whole(out / file, render(transcript, kind))
+        written = []
+        if out is not None:
+            written = [f"{self._path.stem}.{kind}" for kind in transcript.settings.formats]
+            for kind, file in zip(transcript.settings.formats, written, strict=True):
+                write_whole(out / file, render(transcript, kind))
         took = time.monotonic() - self._began
         console.print(
             f"[green]{name}[/]: {transcript.duration / 60:.1f} min in {took / 60:.1f} min"
-            f" → {escape(printable(', '.join(written)))}"
+            f"{' → ' if written else ''}{escape(printable(', '.join(written)))}"
         )
         _tell_unused(transcript, name, console)
         return _told(transcript, name, console)

@@ -15,7 +15,7 @@ from longscribe.adapters.local.jobs import SqliteJobs
 from longscribe.adapters.local.queue import SqliteQueue, Subscription
 from longscribe.adapters.media.av_media import AvMedia
 from longscribe.adapters.speech import Cascade, WebRtcDetector
-from longscribe.core import limits, topics
+from longscribe.core import limits, topics, uploads
 from longscribe.core.settings import Settings
 from longscribe.errors import BadInput, Gone
 from longscribe.messages import BlobRef
@@ -125,7 +125,8 @@ def local_operations(home: Path, stores: LocalStores) -> Operations:
                 return False
         except Gone:
             return False
-        stores.blobs.delete(recording.bucket, recording.name)
+        for beside in ("", uploads.SIDECAR, uploads.COMPLAINT):
+            stores.blobs.delete(recording.bucket, recording.name + beside)
         return True
 
     return Operations(

@@ -14,6 +14,7 @@ import pytest
 from longscribe import wiring
 from longscribe.documents import Chunk, Job
 from tests.e2e.commands import run, sentences, start, with_tones
+from tests.e2e.test_serve import serving
 from tests.standins import spoken, words
 
 COUNT = 60
@@ -296,3 +297,48 @@ def test_a_directory_without_a_store_is_told(tmp_path: Path, words: list[str]) -
     (sentence,) = sentences(done.stderr)
     assert "holds no .longscribe; name the directory" in sentence
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rerun_beside_a_service_and_after_it(tmp_path: Path) -> None:
+    root = tmp_path / "served"
+    with serving(root) as service:
+        service.drop("talk.m4a", spoken(COUNT))
+        service.drop("talk.wav", spoken(40, first=100))
+        service.wait("transcripts/talk.txt", "transcripts/talk.wav.txt")
+        (root / "transcripts" / "talk.wav.txt").write_text("spoilt")
+        ended = asked(root, "rerun", "talk.wav", "--dir", root, "--chunk", 0, "--wait")
+        assert (ended["chunks"], ended["worker"]["name"]) == ([0], f"process {service.process.pid}")
+        assert service.text("talk.wav") == words(40, first=100)
+        (root / "transcripts" / "talk.txt").unlink()
+        assert asked(root, "rerun", "talk.m4a", "--dir", root)["state"] == "transcribing"
+        service.wait("transcripts/talk.txt")
+        service.until(lambda: audio(root) == [])
+    (root / "transcripts" / "talk.wav.txt").unlink()
+    assert asked(root, "rerun", "talk.wav", "--dir", root)["worker"] is None
+    assert (root / "transcripts" / "talk.wav.txt").read_text().split() == words(40, first=100)
+    assert (root / "transcripts" / "talk.txt").read_text().split() == words(COUNT)
+
+
+def test_an_upload_that_is_deleted_or_cancelled_does_not_come_back(tmp_path: Path) -> None:
+    root = tmp_path / "served"
+    with serving(root) as service:
+        service.drop("a.m4a", spoken(10), language="en")
+        service.drop("b.m4a", spoken(10, first=50))
+        service.wait("transcripts/a.vtt", "transcripts/b.vtt")
+        service.until(lambda: audio(root) == [])
+        gone = asked(root, "delete", "a.m4a", "--dir", root, "--yes")
+        assert gone["upload"] is True
+        assert len(gone["files"]) == 4
+    with serving(root, seconds=2.0) as service:
+        service.drop("c.m4a", spoken(200))
+        service.until(lambda: any(job.recording.name == "c.m4a" for job, _ in stored(root)))
+        assert asked(root, "cancel", "c.m4a", "--dir", root)["state"] == "cancelled"
+        service.hears("c.m4a: cancelled")
+    with serving(root) as service:
+        service.drop("d.m4a", spoken(10, first=90))
+        service.wait("transcripts/d.txt")
+    states = {job.recording.name: str(job.state) for job, _ in stored(root)}
+    assert states == {"b.m4a": "complete", "c.m4a": "cancelled", "d.m4a": "complete"}
+    assert sorted(path.name for path in (root / "uploads").iterdir()) == ["b.m4a", "c.m4a", "d.m4a"]
+    assert {path.stem for path in (root / "transcripts").iterdir()} == {"b", "d"}
+    assert audio(root) == []

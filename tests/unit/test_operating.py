@@ -545,6 +545,7 @@ def test_chunks_given_up_are_listed_and_healed_by_a_rerun(bench: Bench, event: U
     assert list(dead_letters(operations(bench), "other")) == []
     found = status(bench.job(event), operations(bench))
     assert [part.reason for part in found.missing][:1] == [GIVEN_UP]
+    assert found.passages[0].reasons == ("missing",)
     assert found.missing_seconds == pytest.approx(sum(part.end - part.start for part in found.missing))
     (worst, *_) = found.passages
     assert worst.reasons[0] == "missing"

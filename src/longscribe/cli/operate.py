@@ -160,7 +160,7 @@ def _ask(job: Job) -> None:
 
 def _kept(store: Store, job: Job) -> list[Path]:
     """Return what is left where the job's transcripts were put, if it had any."""
-    return [path for path in delivered.files(store.directory, job) if path.exists()] if job.transcripts else []
+    return [path for path in delivered.files(store.directory, job).values() if path.exists() and job.transcripts]
 
 
 def diff(job: JobArgument, directory: Directory = Path(), as_json: Json = False) -> None:

@@ -157,14 +157,14 @@ def _here(store: Store, job: Job, chunks: list[int], model: str) -> tuple[Rerun,
 
 def _watched(work: Work, store: Store, job: Job) -> Outcome:
     """Follow a job to its end with a bar, and put its transcripts where they were."""
-    folder = delivered.folder(store.directory, job)
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        (outcome,) = watch(work, {job.job_id: Path(job.recording.name)}, folder)
+        (outcome,) = watch(work, {job.job_id: Path(job.recording.name)}, None)
     except KeyboardInterrupt:
         complain("Stopped; the same command goes on from here.")
         # As after `transcribe`: the model's batches cannot be interrupted, and everything done is stored.
         os._exit(FAILED)
+    if outcome in (Outcome.COMPLETE, Outcome.PARTIAL):
+        delivered.put(store.directory, job, work.transcript(job.job_id))
     return outcome
 
 

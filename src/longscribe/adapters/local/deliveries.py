@@ -45,6 +45,14 @@ class Deliveries:
                     return base
         raise ValueError("every name is taken")
 
+    def base(self, recording: str) -> str | None:
+        """Return what the recording's transcripts are called; None if none were put down yet."""
+        with self._database.read() as connection:
+            row = connection.execute(
+                "SELECT base FROM names WHERE recording = ?", (os.fsencode(recording),)
+            ).fetchone()
+        return None if row is None else os.fsdecode(row[0])
+
     def told(self) -> dict[str, float]:
         """Return, for each job whose end was told, when the job had last been changed then."""
         with self._database.read() as connection:
