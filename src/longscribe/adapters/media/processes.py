@@ -15,8 +15,8 @@ PROMPT_SECONDS = 1.0
 """Most waits end before; only of a longer one is it asked what the child does."""
 
 STARVED_SECONDS = 5.0
-"""Processor time below which a child that wants to run and shows nothing was not let run: the machine is busy. Starting
-takes it a second or two."""
+"""Processor time below which a child that wants to run and shows nothing was not let run: the machine is busy. To
+start takes it a second or two."""
 
 
 class ChildLost(Exception):
@@ -117,7 +117,7 @@ class Child:
 
 
 def state(pid: int, proc: Path = Path("/proc")) -> str:
-    """Return the letter for what a process does: R is ready to run, D waits for memory; ? where there is no /proc."""
+    """Return the letter for what a process does: R wants to run, D waits for a disk; ? where there is no /proc."""
     fields = _stat(pid, proc)
     return fields[0] if fields else "?"
 
