@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from longscribe.adapters.media.processes import PATIENCE_SECONDS, Child, ChildLost
+from longscribe.adapters.media.processes import PATIENCE_SECONDS, Child, ChildLost, processor_seconds
 from longscribe.adapters.media.ranges import Job, Result, decode_range, lose_range
 from longscribe.adapters.media.read_ahead import ReadAhead
 from longscribe.adapters.media.wire import (
@@ -163,19 +163,19 @@ class Pipeline:
     def _follow(self, child: Child, ahead: ReadAhead) -> None:
         """Let a demuxer run to the end of the recording, and pass on what it says."""
         child.send(Tag.DEMUX, DEMUX_ARGUMENTS.pack(self._size, self._index))
-        patience = PATIENCE_SECONDS
+        patience, used = PATIENCE_SECONDS, 0.0
         while True:
             since = time.monotonic()
             tag, payload = child.receive()
             patience -= time.monotonic() - since  # its own time only, not the store's
-            if patience < 0:
+            if patience < 0 and not child.starved(used):
                 raise ChildLost(f"the decoder made no progress for {PATIENCE_SECONDS:g} s")
             if tag is Tag.READ:
                 child.send(Tag.DATA, ahead.read(*READ_ARGUMENTS.unpack(payload)))
             elif tag is Tag.END:
                 return
             else:
-                patience = PATIENCE_SECONDS
+                patience, used = PATIENCE_SECONDS, processor_seconds(child.pid)
                 self._pass_on(tag, payload)
 
     def _pass_on(self, tag: Tag, payload: Payload) -> None:

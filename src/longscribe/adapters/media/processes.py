@@ -4,11 +4,19 @@ import os
 import select
 import subprocess
 import sys
+from pathlib import Path
 
 from longscribe.adapters.media.wire import FRAME, MAX_PAYLOAD, Payload, Tag
 
 PATIENCE_SECONDS = 20.0
 """How long a child may work without taking or giving a byte; some 1,000 times what a range's packets take."""
+
+PROMPT_SECONDS = 1.0
+"""Most waits end before; only of a longer one is it asked what the child does."""
+
+STARVED_SECONDS = 5.0
+"""Processor time below which a child that wants to run and shows nothing was not let run: the machine is busy. To
+start takes it a second or two."""
 
 
 class ChildLost(Exception):
@@ -89,8 +97,16 @@ class Child:
     def _await(self, descriptor: int, event: int) -> None:
         poll = select.poll()
         poll.register(descriptor, event)
-        if not poll.poll(PATIENCE_SECONDS * 1000):
-            raise ChildLost(f"the decoder made no progress for {PATIENCE_SECONDS:g} s")
+        if poll.poll(PROMPT_SECONDS * 1000):
+            return
+        before = processor_seconds(self.pid)
+        while not poll.poll(PATIENCE_SECONDS * 1000):
+            if state(self.pid) not in "RD" or not self.starved(before):
+                raise ChildLost(f"the decoder made no progress for {PATIENCE_SECONDS:g} s")
+
+    def starved(self, before: float) -> bool:
+        """Return whether it was hardly let run since it had used ``before`` seconds of processor time."""
+        return processor_seconds(self.pid) - before < STARVED_SECONDS
 
     def _epitaph(self) -> str:
         try:
@@ -98,3 +114,23 @@ class Child:
         except subprocess.TimeoutExpired:
             return "the decoder closed its pipe"
         return f"the decoder was ended by signal {-status}" if status < 0 else "the decoder gave up"
+
+
+def state(pid: int, proc: Path = Path("/proc")) -> str:
+    """Return the letter for what a process does: R wants to run, D waits for a disk; ? where there is no /proc."""
+    fields = _stat(pid, proc)
+    return fields[0] if fields else "?"
+
+
+def processor_seconds(pid: int, proc: Path = Path("/proc")) -> float:
+    """Return how long a process has run on a processor, 0.0 where there is no /proc."""
+    fields = _stat(pid, proc)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def _stat(pid: int, proc: Path) -> list[str]:
+    """Return the fields of a process's stat (man 5 proc) from its state on."""
+    try:
+        return (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

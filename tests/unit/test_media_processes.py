@@ -1,0 +1,73 @@
+"""A decoder that is not let run is not taken for one that hangs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from longscribe.adapters.media import processes
+from longscribe.adapters.media.processes import Child, ChildLost, processor_seconds, state
+from longscribe.adapters.media.wire import DEMUX_ARGUMENTS, Tag
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def test_what_a_process_does_is_read_from_proc(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "stat").write_text(f"7 (a) b) R {'1 ' * 10}{TICKS * 2} {TICKS} 0 0\n")
+    assert state(7, tmp_path) == "R"
+    assert processor_seconds(7, tmp_path) == 3.0
+
+
+def test_without_proc_nothing_is_known(tmp_path: Path) -> None:
+    assert state(7, tmp_path) == "?"
+    assert processor_seconds(7, tmp_path) == 0.0
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "PROMPT_SECONDS", 0.1)
+    monkeypatch.setattr(processes, "PATIENCE_SECONDS", 0.3)
+
+
+def test_a_sleeping_child_is_lost(impatient: None) -> None:
+    child = Child()
+    try:
+        while state(child.pid) != "S":  # started, and waiting for us
+            time.sleep(0.05)
+        with pytest.raises(ChildLost, match="no progress"):
+            child.receive()
+    finally:
+        child.close()
+
+
+def test_a_child_that_was_not_let_run_is_waited_for(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    child = Child()
+    os.kill(child.pid, signal.SIGSTOP)
+    monkeypatch.setattr(processes, "state", lambda pid: "R")  # it would run if it were let
+    starter = subprocess.Popen(
+        [sys.executable, "-c", f"import os, time; time.sleep(2); os.kill({child.pid}, {signal.SIGCONT.value})"]
+    )
+    try:
+        child.send(Tag.DEMUX, DEMUX_ARGUMENTS.pack(10, 0))
+        assert child.receive()[0] is Tag.READ
+    finally:
+        child.close()
+        starter.wait()
+
+
+def test_a_busy_child_is_lost_once_it_had_its_time(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    used = iter((0.0, 1.0, 6.0))
+    monkeypatch.setattr(processes, "state", lambda pid: "R")
+    monkeypatch.setattr(processes, "processor_seconds", lambda pid: next(used))
+    child = Child()
+    try:
+        with pytest.raises(ChildLost, match="no progress"):
+            child.receive()
+    finally:
+        child.close()
+    assert next(used, None) is None
