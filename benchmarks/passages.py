@@ -207,10 +207,9 @@ def page(model: str, first: int, rows: Sequence[dict[str, Any]]) -> str:
     return f"""# Where the worst passages point
 
 Whisper {model}, on a CPU. Synthetic speech without and with faults (takes from {first} on), and people's
-recordings as they are. *Bursts* and *tones* fill pauses with noise and chords, *swamped* puts 3 s of words
-under noise 10 dB louder, *mixed* does all three. A fault is found if a passage overlaps it. The constants were
-chosen on other takes and on none of the recordings.
-`python -m benchmarks.passages` measures it again.
+recordings as they are. *Bursts* and *tones* fill pauses with noise and chords, *swamped* puts 3 s of words under
+noise 10 dB louder, *mixed* does all three. A fault is found if a passage overlaps it. The constants were chosen on
+other takes and on none of the recordings. `python -m benchmarks.passages` measures it again.
 
 {table(rows)}"""
 
