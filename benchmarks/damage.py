@@ -15,15 +15,22 @@ from tests.hostile.damaged import CASES, DAMAGES, FORMATS, SECONDS, examine
 ROOT = Path(__file__).parent.parent
 FIGURES = ROOT / "docs" / "figures" / "damage.json"
 PAGE = ROOT / "docs" / "damaged-recordings.md"
+TRACE = 0.1
+"""Seconds: a rounding is no loss."""
+
 START, END = "<!-- figures -->\n", "<!-- /figures -->"
 
 
 def measure() -> dict[str, Any]:
-    """Return the figures: for each damage and format the seconds named and lost in silence, null where refused."""
+    """Return the figures: seconds named, lost in silence, gone without a trace in the file; null where refused."""
     rows: dict[str, dict[str, list[float] | None]] = {damage: {} for damage in DAMAGES}
     for kind, damage in CASES:
-        _, found = examine(kind, damage)
-        rows[damage][kind] = None if found is None else [round(found.named, 2), round(found.silent, 2)]
+        one, found = examine(kind, damage)
+        if found is None:
+            rows[damage][kind] = None
+        else:
+            untold = max(0.0, one.gone - found.named)
+            rows[damage][kind] = [round(found.named, 2), round(found.silent, 2), round(untold, 2)]
     return {"seconds": SECONDS, "formats": list(FORMATS), "rows": rows}
 
 
@@ -34,8 +41,8 @@ def report() -> str:
     silent = [cell[1] for row in figures["rows"].values() for cell in row.values() if cell]
     return "\n".join(
         [
-            f"Recordings of {figures['seconds']} s; in each cell the seconds named as missing / lost in silence;"
-            f" at most {max(silent):.2f} s are lost in silence.",
+            f"Recordings of {figures['seconds']} s; in each cell the seconds named as missing / lost in silence,"
+            f" at most {max(silent):.2f} s. † is what is gone without a trace: no such file can tell of it.",
             "",
             "| | " + " | ".join(formats) + " |",
             "|---" * (len(formats) + 1) + "|",
@@ -52,7 +59,10 @@ def _cell(row: dict[str, list[float] | None], kind: str) -> str:
     if kind not in row:
         return "–"
     cell = row[kind]
-    return "refused" if cell is None else f"{cell[0]:.2f} / {cell[1]:.2f}"
+    if cell is None:
+        return "refused"
+    trace = f" †{cell[2]:.2f}" if cell[2] >= TRACE else ""
+    return f"{cell[0]:.2f} / {cell[1]:.2f}{trace}"
 
 
 def main() -> None:
