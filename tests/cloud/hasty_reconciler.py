@@ -7,9 +7,9 @@ import functions_framework
 
 from longscribe.core import limits
 
-limits.LOST_SECONDS = 15.0
+limits.LOST_SECONDS = 12.0
 limits.SETTLE_SECONDS = 4.0
-limits.REPLAY_SECONDS = 8.0
+limits.REPLAY_SECONDS = 5.0
 limits.CHUNKER_SECONDS = 15.0
 limits.MISSED_SECONDS = 5.0
 

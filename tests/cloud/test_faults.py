@@ -156,7 +156,6 @@ def test_a_chunker_killed_half_way(
 
 
 WRITES: dict[str, Callable[[Job, list[ChunkState]], bool]] = {
-    "a result": lambda job, chunks: ChunkState.DONE in chunks,
     "the last result": lambda job, chunks: job.seal is not None and ChunkState.PENDING not in chunks,
     "that it finishes": lambda job, chunks: job.state is JobState.SETTLING,
     "that it is done": lambda job, chunks: job.state is JobState.COMPLETE,

@@ -2,14 +2,14 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import pytest
 import requests
 
 from local_cloud.deployment import LocalCloud
 from longscribe.core import topics
-from longscribe.documents import JobState
-from longscribe.messages import ChunkResult, decode_result
+from longscribe.messages import ChunkResult, ChunkTask, decode, decode_result
 from longscribe.ports import Delivery
 from tests.cloud.conftest import HASHING, Quiet, logged
 from tests.cloud.people import Person, Upload, until
@@ -27,48 +27,55 @@ def sealed(person: Person, upload: Upload) -> None:
     until(lambda: (job := person.job(upload)) is not None and job.seal is not None)
 
 
-def test_a_lost_chunk_message_is_sent_again(local: LocalCloud, person: Person, quiet: Quiet) -> None:
-    upload = person.upload("canaryname.flac", quiet.data, **quiet.metadata)
-    sealed(person, upload)
-    queue = local.queue()
-    lost: list[Delivery] = []
-    until(lambda: lost.extend(queue.pull(topics.CHUNKS_HIGH, 1)) or lost)
-    queue.acknowledge(topics.CHUNKS_HIGH, [lost[0].lease])
-    local.add_worker(HASHING)
-    job = person.ended(upload, 90)
-    assert person.transcript(job) == quiet.transcript
-    assert healed(local, upload) == {"resent"}
-
-
-@pytest.mark.parametrize("which", ["a result", "the last result"])
-def test_a_lost_result_is_made_again(local: LocalCloud, person: Person, quiet: Quiet, which: str) -> None:
+@contextmanager
+def losing_a_result(local: LocalCloud, number: int) -> Iterator[list[ChunkResult]]:
+    """Have the ``number``-th chunk result acknowledged and never taken; yields those lost."""
     lock = threading.Lock()
-    seen: list[object] = []
-    lost: list[object] = []
-
-    def due(found: object) -> bool:
-        number = sum(isinstance(one, ChunkResult) for one in seen)
-        return isinstance(found, ChunkResult) and number == (3 if which == "a result" else len(quiet.chunks))
+    seen: set[int] = set()
+    lost: list[ChunkResult] = []
 
     def deliver(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         found = decode_result(message(body))
         with lock:
-            if found not in seen:
-                seen.append(found)
-            if not lost and due(found):
-                lost.append(found)
-                return 204, {}, b""
+            if isinstance(found, ChunkResult):
+                seen.add(found.index)
+                if len(seen) == number and not lost:
+                    lost.append(found)
+                    return 204, {}, b""
         answer = requests.post(local.endpoint(topics.RESULTS), body, headers=JSON, timeout=60)
         return answer.status_code, {}, b""
 
     with pushed_through(local, topics.RESULTS, HttpServer(deliver)):
+        yield lost
+
+
+def test_a_lost_chunk_message_and_a_lost_result_are_made_good(
+    local: LocalCloud, person: Person, quiet: Quiet
+) -> None:
+    with losing_a_result(local, 3) as lost:
+        upload = person.upload("canaryname.flac", quiet.data, **quiet.metadata)
+        sealed(person, upload)
+        queue = local.queue()
+        taken: list[Delivery] = []
+        until(lambda: taken.extend(queue.pull(topics.CHUNKS_HIGH, 1)) or taken)
+        queue.acknowledge(topics.CHUNKS_HIGH, [taken[0].lease])
+        local.add_worker(HASHING)
+        job = person.ended(upload, 120)
+    assert person.transcript(job) == quiet.transcript
+    chunk = decode(taken[0].data, ChunkTask).index
+    again = {each.task.index for each in person.chunks(upload) if each.sendings > 1}
+    assert again == {chunk, lost[0].index}
+    assert healed(local, upload) == {"resent"}
+
+
+def test_a_lost_last_result_is_made_again(local: LocalCloud, person: Person, quiet: Quiet) -> None:
+    with losing_a_result(local, len(quiet.chunks)) as lost:
         upload = person.upload("canaryname.flac", quiet.data, **quiet.metadata)
         sealed(person, upload)
         local.add_worker(HASHING)
         job = person.ended(upload, 120)
-    assert lost
-    assert job.state is JobState.COMPLETE
     assert person.transcript(job) == quiet.transcript
+    assert {each.task.index for each in person.chunks(upload) if each.sendings > 1} == {lost[0].index}
 
 
 def test_a_lost_upload_event_is_made_good(local: LocalCloud, person: Person, quiet: Quiet) -> None:

@@ -21,7 +21,7 @@ once more for the transcript. Messages: the task and the result."""
 
 @pytest.mark.timeout(3_600 if FULL else 300)
 @pytest.mark.parametrize(
-    ("recordings", "seconds"), [(100, 60), (1_000, 12)] if FULL else [(20, 60), (50, 12)], ids=["long", "short"]
+    ("recordings", "seconds"), [(100, 60), (1_000, 12)] if FULL else [(12, 60), (30, 12)], ids=["long", "short"]
 )
 def test_many_recordings_at_once_all_complete(
     local: LocalCloud, person: Person, recordings: int, seconds: float

@@ -116,6 +116,6 @@ def test_a_replay_from_a_snapshot_that_says_something_else_is_written_once(
     new = set(texts["txt"].split())
     assert len(new) == len(quiet.transcript["txt"].split())
     assert not new & set(quiet.transcript["txt"].split()), "all of it was heard again"
-    time.sleep(15)  # longer than a replay must be quiet, and two ticks
+    time.sleep(11)  # longer than a replay must be quiet, and two ticks
     assert rewritten(local, upload) == 1
     assert person.transcript(person.ended(upload)) == texts

@@ -1,6 +1,7 @@
 """What only Google Cloud Storage does: metadata, large uploads, and answers that are lost, refused or damaged."""
 
 import gzip
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -151,6 +152,16 @@ def test_a_refused_call_is_told(
     ):
         with pytest.raises(kind, match=text):
             call()
+
+
+def test_what_was_written_in_a_time_is_found(blobs: GcsBlobs, bucket: str) -> None:
+    old = blobs.create(bucket, "a.flac", b"sound")
+    time.sleep(0.05)
+    since = time.time()
+    time.sleep(0.05)
+    new = blobs.create(bucket, "b.flac", b"more sound")
+    assert [(info.ref, info.size) for info in blobs.written(bucket, since, time.time() + 1)] == [(new, 10)]
+    assert [info.ref for info in blobs.written(bucket, 0, since)] == [old]
 
 
 @pytest.mark.usefixtures("impatient")
