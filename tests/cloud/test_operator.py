@@ -1,17 +1,23 @@
 """The operator's commands on the cloud's stores, by the command line, chosen by the environment."""
 
 import json
+import re
+import shlex
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.pubsub_v1 import PushConfig
 
-from local_cloud.deployment import LocalCloud
-from longscribe import cli
+from local_cloud.deployment import ROOT, LocalCloud
+from longscribe import cli, wiring_cloud
 from longscribe.cli.store import Store
 from longscribe.core import topics
+from longscribe.core.limits import MAX_ATTEMPTS_CLOUD
 from longscribe.documents import ChunkState, JobState, Worker
+from longscribe.operating import ports
 from tests.cloud.conftest import HASHING, Quiet
 from tests.cloud.people import Person, Upload, speech, until
 from tests.e2e.conftest import Finished
@@ -19,6 +25,7 @@ from tests.e2e.conftest import Finished
 Command = Callable[..., Finished]
 
 NAME = "canaryname talk.flac"
+PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -163,7 +170,7 @@ def test_dead_letters_are_told_and_replayed(
     assert not killed.alive
     assert person.jobs.job(upload.job_id).state is JobState.PARTIAL
     (letter,) = answered(longscribe, "dead-letters", upload.job_id)["letters"]
-    assert letter["attempts"] == 10
+    assert letter["attempts"] == MAX_ATTEMPTS_CLOUD
     local.workers.pop().kill()
     local.add_worker(HASHING)
     replayed = longscribe("dead-letters", upload.job_id, "--replay", "--wait", "--json")
@@ -179,12 +186,62 @@ def findings(longscribe: Command) -> dict[str, dict[str, Any]]:
     return {found["check"]: found for found in json.loads(done.stdout)["findings"]}
 
 
-def test_the_doctor_finds_the_deployment_well_and_a_fault_in_it(
-    longscribe: Command, local: LocalCloud, person: Person, alone: None
+def test_the_doctor_finds_the_deployment_well_and_a_queue_that_pushes_nowhere(
+    longscribe: Command, local: LocalCloud, person: Person, done: Upload
 ) -> None:
     well = findings(longscribe)
     assert {name: found["verdict"] for name, found in well.items()} == dict.fromkeys(well, "ok"), well
-    assert {"buckets", "topics", "subscriptions", "retention", "dead letters", "push", "workers"} <= set(well)
+    assert {"buckets", "topics", "subscriptions", "functions", "permissions", "workers", "clock"} <= set(well)
+    subscription = f"projects/{local.project}/subscriptions/{topics.RESULTS}"
+    endpoint = local.endpoint(topics.RESULTS)
+    local.subscriber.modify_push_config(subscription=subscription, push_config=PushConfig())
+    try:
+        ill = findings(longscribe)
+    finally:
+        local.subscriber.modify_push_config(
+            subscription=subscription, push_config=PushConfig(push_endpoint=endpoint)
+        )
+    assert (ill["push"]["verdict"], ill["push"]["mend"]) == ("fail", "apply the deployment again")
+    assert longscribe("doctor").code == 0
+
+
+def test_a_doctor_for_a_project_that_is_not_there_names_all_that_is_missing(
+    longscribe: Command, person: Person, done: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for bucket in ("UPLOADS", "CHUNKS", "TRANSCRIPTS"):
+        monkeypatch.delenv(f"LONGSCRIBE_{bucket}_BUCKET")
+    ill = longscribe("doctor", "--project", "nobodys-project")
+    assert ill.code == 1
+    assert "nobodys-project-longscribe-uploads" in ill.stdout
+    assert topics.DEAD_RESULTS in ill.stdout
+
+
+def test_chunks_that_wait_without_a_worker_are_told_with_the_quota_to_ask_for(
+    longscribe: Command, person: Person, done: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert longscribe("rerun", NAME).code == 0
+    assert "no worker" not in longscribe("status").stdout, "a GPU takes minutes to start"
+    monkeypatch.setattr(ports, "AWAY_SECONDS", 0.5)
+    monkeypatch.setattr(wiring_cloud, "AWAY_SECONDS", 0.5)
+    time.sleep(1)
+    told = longscribe("status", NAME).stdout
+    assert "chunks wait and no worker has pulled" in told
+    assert "Total Nvidia L4 GPU allocation, per project per region" in told
+    warned = findings(longscribe)
+    assert [warned[check]["verdict"] for check in ("workers", "jobs")] == ["warn", "warn"]
+    assert "GPUS_ALL_REGIONS" in warned["workers"]["mend"]
+    assert longscribe("cancel", NAME).code == 0
+
+
+@pytest.mark.parametrize("example", re.findall(r"^longscribe .*--project .*$", PAGE, re.M))
+def test_every_example_of_the_page_runs(longscribe: Command, person: Person, done: Upload, example: str) -> None:
+    arguments = shlex.split(
+        example.replace("my-project", person.cloud.project).replace("interview.m4a", f"'{NAME}'")
+    )
+    ran = longscribe(*arguments[1:])
+    assert ran.code == 0, ran.stderr
+    if arguments[1] == "rerun":
+        assert longscribe("cancel", NAME).code == 0
 
 
 def test_a_seek_is_told_before_it_is_done(longscribe: Command, person: Person, done: Upload) -> None:

@@ -129,15 +129,14 @@ def delete(
         found = store.find(job)
         if not yes:
             _ask(found)
-        files = (
-            [] if store.directory is None else list(delivered.unchanged(store.directory, found, store.operations))
-        )
+        beside = store.directory
+        files = [] if beside is None else list(delivered.unchanged(beside, found, store.operations))
         done = ending.delete(found, store.operations)
         for path in files:
             path.unlink(missing_ok=True)
         done = msgspec.structs.replace(done, files=tuple(map(str, files)))
-        kept = [] if store.directory is None else _kept(store.directory, found)
-        count = len(done.transcripts if store.directory is None else files)
+        kept = [] if beside is None else _kept(beside, found)
+        count = len(done.transcripts if beside is None else files)
     if as_json:
         answer(done)
         return
