@@ -21,7 +21,14 @@ from typing import IO
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
-from google.pubsub_v1 import DeadLetterPolicy, PublisherClient, PushConfig, SubscriberClient, Subscription
+from google.pubsub_v1 import (
+    DeadLetterPolicy,
+    ExpirationPolicy,
+    PublisherClient,
+    PushConfig,
+    SubscriberClient,
+    Subscription,
+)
 
 from local_cloud import emulators
 from local_cloud.bridge import Bridge
@@ -246,6 +253,7 @@ class LocalCloud:
                 name=f"projects/{self.project}/subscriptions/{name}",
                 topic=f"projects/{self.project}/topics/{name}",
                 retain_acked_messages=True,
+                expiration_policy=ExpirationPolicy(),  # never
                 **options,
             )
         )

@@ -32,7 +32,9 @@ def operations(bench: Bench, worker: Worker | None = WORKER) -> Operations:
         transcripts_bucket="transcripts",
         attempts=MAX_ATTEMPTS_EMBEDDED,
         worker=lambda: worker,
-        backlog=bench.queue.backlog,
         delete_upload=delete_upload,
         start_worker=ADVICE,
+        restart_worker="start another",
+        address=lambda ref: ref.name,
+        backlog=bench.queue.backlog,
     )

@@ -65,6 +65,7 @@ class Worker(msgspec.Struct, frozen=True):
     model: str
     device: str
     pulled: float  #: when a queue last answered it, in seconds since 1970
+    since: float = 0.0  #: when it started
 
 
 class ChunkState(StrEnum):

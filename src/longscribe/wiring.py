@@ -138,10 +138,22 @@ def local_operations(home: Path, stores: LocalStores) -> Operations:
         transcripts_bucket=TRANSCRIPTS_BUCKET,
         attempts=limits.MAX_ATTEMPTS_EMBEDDED,
         worker=worker,
-        backlog=stores.queue.backlog,
         delete_upload=delete_upload,
         start_worker="give the command that began it again",
+        restart_worker="stop it, and give the command that began it again",
+        address=lambda ref: ref.name,
+        backlog=stores.queue.backlog,
     )
+
+
+def cloud_project(project: str | None, variables: Mapping[str, str] = os.environ) -> str | None:
+    """Return the Google Cloud project that is meant: ``project``, or that of the deployment in ``variables``.
+
+    None if they name no bucket of uploads, or no project: Google's own variable alone is no choice of ours.
+    """
+    if project is not None or not variables.get("LONGSCRIBE_UPLOADS_BUCKET"):
+        return project
+    return variables.get("LONGSCRIBE_PROJECT") or variables.get("GOOGLE_CLOUD_PROJECT") or None
 
 
 def media(variables: Mapping[str, str] = os.environ) -> Media:

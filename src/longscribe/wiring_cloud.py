@@ -18,21 +18,25 @@ import msgspec
 from google.auth.credentials import AnonymousCredentials
 from google.auth.transport.requests import AuthorizedSession
 from google.cloud import firestore, storage
-from google.cloud.run_v2 import JobsClient, WorkerPoolsClient
+from google.cloud.run_v2 import JobsClient, ServicesClient, WorkerPoolsClient
 from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
 from google.cloud.run_v2.services.worker_pools.transports import WorkerPoolsGrpcTransport
 
 from longscribe import __version__, wiring
-from longscribe.adapters.gcp import pubsub, run
+from longscribe.adapters.gcp import checks, pubsub, run
+from longscribe.adapters.gcp.calls import told
 from longscribe.adapters.gcp.firestore import FirestoreJobs
 from longscribe.adapters.gcp.monitoring import Monitoring
 from longscribe.adapters.gcp.storage import GcsBlobs
 from longscribe.adapters.media.av_media import AvMedia
-from longscribe.core import topics
+from longscribe.core import limits, topics
 from longscribe.core.scaling import Fleet
 from longscribe.core.settings import Settings
 from longscribe.errors import BadInput
+from longscribe.messages import BlobRef
 from longscribe.observe import Log
+from longscribe.operating.doctor import Check
+from longscribe.operating.ports import AWAY_SECONDS, Operations, together
 from longscribe.ports import Clock, GpuPool, Jobs, Queue
 from longscribe.services.assembling import Assembling
 from longscribe.services.chunking import Chunking, Waker
@@ -49,6 +53,11 @@ DECODE_WORKERS = 2
 
 MEGABYTE = 2**20
 
+GPU_QUOTA = (
+    "Cloud Run's quota is 'Total Nvidia L4 GPU allocation, per project per region', Compute Engine's for GKE are"
+    " NVIDIA_T4_GPUS or PREEMPTIBLE_NVIDIA_T4_GPUS in the region, and GPUS_ALL_REGIONS"
+)
+
 RUN_EMULATOR = "CLOUD_RUN_EMULATOR_HOST"
 """Names a server that speaks Cloud Run's protocol, ``host:port``: the local cloud's, as Google has no emulator."""
 
@@ -57,7 +66,7 @@ class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     """What the deployment sets; each name is written ``LONGSCRIBE_NAME``, in capitals."""
 
     project: str  #: or else ``GOOGLE_CLOUD_PROJECT``
-    uploads_bucket: str
+    uploads_bucket: str  #: this and the next two are by default the project's name and their own, see `environment`
     chunks_bucket: str
     transcripts_bucket: str
     database: str = "(default)"  #: of Firestore
@@ -71,16 +80,19 @@ class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     gke_deployment: str = "longscribe-worker"
     gke_namespace: str = "longscribe"
     max_instances: int = 6
+    region: str = ""  #: of the functions; else that of the bucket of uploads
     health_port: int = 8080
     memory_mb: int = 12_288  #: at which a worker is exchanged for a fresh one
 
 
 def environment(variables: Mapping[str, str]) -> CloudEnvironment:
     """Read ``variables``. Raises `BadInput` where one is missing or cannot be read."""
-    project = variables.get("GOOGLE_CLOUD_PROJECT", "")
-    read = wiring.from_variables(variables, CloudEnvironment, **({"project": project} if project else {}))
-    buckets = {read.uploads_bucket, read.chunks_bucket, read.transcripts_bucket}
-    if len(buckets) < 3:
+    project = variables.get("LONGSCRIBE_PROJECT") or variables.get("GOOGLE_CLOUD_PROJECT")
+    if not project:
+        raise BadInput("Neither LONGSCRIBE_PROJECT nor GOOGLE_CLOUD_PROJECT is set; name the project.")
+    buckets = {f"{name}_bucket": f"{project}-longscribe-{name}" for name in ("uploads", "chunks", "transcripts")}
+    read = wiring.from_variables(variables, CloudEnvironment, project=project, **buckets)
+    if len({read.uploads_bucket, read.chunks_bucket, read.transcripts_bucket}) < 3:
         raise BadInput("LONGSCRIBE_UPLOADS_BUCKET, …_CHUNKS_BUCKET and …_TRANSCRIPTS_BUCKET must be three buckets.")
     return read
 
@@ -99,13 +111,17 @@ def stores(read: CloudEnvironment, variables: Mapping[str, str] = os.environ) ->
     """Connect to the project's stores, or to the emulators that ``variables`` name."""
     clock = wiring.SystemClock()
     publisher, subscriber = pubsub.connect(variables.get("PUBSUB_EMULATOR_HOST"))
-    anonymous = {"credentials": AnonymousCredentials()} if variables.get("STORAGE_EMULATOR_HOST") else {}  # type: ignore[no-untyped-call]
     return CloudStores(
-        blobs=GcsBlobs(storage.Client(project=read.project, **anonymous)),
+        blobs=GcsBlobs(_storage(read, variables)),
         queue=pubsub.PubSubQueue(publisher, subscriber, read.project),
         jobs=FirestoreJobs(firestore.Client(project=read.project, database=read.database), clock),
         clock=clock,
     )
+
+
+def _storage(read: CloudEnvironment, variables: Mapping[str, str]) -> storage.Client:
+    anonymous = {"credentials": AnonymousCredentials()} if variables.get("STORAGE_EMULATOR_HOST") else {}  # type: ignore[no-untyped-call]
+    return storage.Client(project=read.project, **anonymous)
 
 
 def chunking(variables: Mapping[str, str] = os.environ) -> Chunking:
@@ -191,6 +207,55 @@ def _waiting(read: CloudEnvironment, clock: Clock, variables: Mapping[str, str])
 def _session() -> AuthorizedSession:
     credentials, _ = google.auth.default(scopes=["https://www.googleapis.com/auth/cloud-platform"])
     return AuthorizedSession(credentials)  # type: ignore[no-untyped-call]
+
+
+def operating(project: str, variables: Mapping[str, str] = os.environ) -> tuple[Operations, list[Check]]:
+    """Return what the operator's commands need of ``project``'s deployment, and the doctor's checks of it.
+
+    Raises `BadInput` and `Misconfigured`.
+    """
+    read = environment({**variables, "LONGSCRIBE_PROJECT": project})
+    with told(f"project {project!r}", "what docs/commands.md lists"):
+        there = stores(read, variables)
+        deployment = _deployment(read, variables)
+
+    def delete_upload(recording: BlobRef) -> bool:
+        return recording.bucket == read.uploads_bucket and there.blobs.delete_generation(recording)
+
+    operations = Operations(
+        blobs=there.blobs,
+        queue=there.queue,
+        jobs=there.jobs,
+        clock=there.clock,
+        chunks_bucket=read.chunks_bucket,
+        transcripts_bucket=read.transcripts_bucket,
+        attempts=limits.MAX_ATTEMPTS_CLOUD,
+        worker=lambda: together(there.jobs.workers(), there.clock.now()),
+        delete_upload=delete_upload,
+        start_worker=f"run longscribe doctor, and ask for GPUs if there are none: {GPU_QUOTA}",
+        restart_worker="run longscribe doctor, and look into the logs of functions and workers",
+        address=lambda ref: f"gs://{ref.bucket}/{ref.name}",
+        patience=AWAY_SECONDS,
+    )
+    return operations, checks.cloud_checks(deployment)
+
+
+def _deployment(read: CloudEnvironment, variables: Mapping[str, str]) -> checks.Deployment:
+    """Return what the doctor looks at beside the stores."""
+    publisher, subscriber = pubsub.connect(variables.get("PUBSUB_EMULATOR_HOST"))
+    emulated = bool(variables.get("PUBSUB_EMULATOR_HOST"))
+    return checks.Deployment(
+        project=read.project,
+        uploads_bucket=read.uploads_bucket,
+        chunks_bucket=read.chunks_bucket,
+        transcripts_bucket=read.transcripts_bucket,
+        region=read.region,
+        storage=_storage(read, variables),
+        publisher=publisher,
+        subscriber=subscriber,
+        services=None if emulated else ServicesClient(),
+        guarded=not emulated,
+    )
 
 
 def working(variables: Mapping[str, str] = os.environ) -> Working:

@@ -28,14 +28,21 @@ Answer = tuple[Verdict, str, str | None]
 def machine_checks(model: str, models: Path) -> list[Check]:
     """Return the checks of what is installed and of what the machine has, for ``model`` kept under ``models``."""
     return [
-        ("python", python),
-        ("longscribe", lambda: _installed("longscribe")),
+        *light_checks(),
         ("ctranslate2", lambda: _installed("ctranslate2")),
         ("faster-whisper", lambda: _installed("faster-whisper")),
-        ("media", media),
         ("processor", processor),
         ("memory", memory),
         ("model", lambda: whisper(model, models)),
+    ]
+
+
+def light_checks() -> list[Check]:
+    """Return the checks of a machine on which no model runs."""
+    return [
+        ("python", python),
+        ("longscribe", lambda: _installed("longscribe")),
+        ("media", media),
     ]
 
 

@@ -10,6 +10,7 @@ from longscribe.cli.common import BAD_INPUT, FAILED, OK, complain
 from longscribe.cli.doctor import doctor
 from longscribe.cli.operate import cancel, delete, diff, status, watch
 from longscribe.cli.rerun import dead_letters, rerun
+from longscribe.cli.seek_preview import seek_preview
 from longscribe.cli.serve import serve
 from longscribe.cli.transcribe import transcribe
 from longscribe.errors import BadInput, LongscribeError, NoSpace
@@ -57,3 +58,4 @@ app.command(epilog="Example: longscribe cancel interview.m4a --dir transcripts")
 app.command(epilog="Example: longscribe delete interview.m4a --dir transcripts --yes")(delete)
 app.command(epilog="Example: longscribe dead-letters --replay --dir transcripts")(dead_letters)
 app.command(epilog="Example: longscribe doctor --dir transcripts")(doctor)
+app.command(epilog="Example: longscribe seek-preview --since 2026-11-26T08:00 --project my-project")(seek_preview)

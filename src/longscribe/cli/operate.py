@@ -9,8 +9,9 @@ import msgspec
 import typer
 
 from longscribe.cli import delivered, drawing
-from longscribe.cli.common import BAD_INPUT, FAILED, OK, PARTIAL, complain
-from longscribe.cli.store import JOB, Directory, JobArgument, Json, Store, answer, opened
+from longscribe.cli.common import ENDS, complain
+from longscribe.cli.notices import Notices
+from longscribe.cli.store import JOB, Directory, JobArgument, Json, Project, answer, opened
 from longscribe.core.transcript import Segment
 from longscribe.documents import Job, JobState
 from longscribe.errors import BadInput
@@ -20,16 +21,6 @@ from longscribe.operating.comparing import compare
 from longscribe.operating.status import overview
 from longscribe.operating.status import status as status_of
 from longscribe.watching import printable
-
-POLL_SECONDS = 0.5
-"""Between two looks at a job that is followed."""
-
-_ENDS = {
-    JobState.COMPLETE: OK,
-    JobState.PARTIAL: PARTIAL,
-    JobState.FAILED: BAD_INPUT,
-    JobState.CANCELLED: FAILED,
-}
 
 
 class WatchedSegment(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,12 +40,17 @@ class WatchedEnd(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None  #: why it failed or was cancelled
 
 
-def status(job: Annotated[str | None, JOB] = None, directory: Directory = Path(), as_json: Json = False) -> None:
+def status(
+    job: Annotated[str | None, JOB] = None,
+    directory: Directory = None,
+    project: Project = None,
+    as_json: Json = False,
+) -> None:
     """Show all jobs, or everything about one: how far, how fast, what is waited for, what is missing.
 
     The speed is the recording time done in the last five minutes, or since the work began.
     """
-    with opened(directory) as store:
+    with opened(directory, project) as store:
         if job is None:
             all_jobs = overview(store.operations)
             if as_json:
@@ -69,22 +65,20 @@ def status(job: Annotated[str | None, JOB] = None, directory: Directory = Path()
             drawing.draw_status(one, drawing.screen())
 
 
-def watch(job: JobArgument, directory: Directory = Path(), as_json: Json = False) -> None:
+def watch(job: JobArgument, directory: Directory = None, project: Project = None, as_json: Json = False) -> None:
     """Print a job's text in order, each sentence as soon as it is final, until the job ends."""
-    with opened(directory) as store:
+    with opened(directory, project) as store:
         found = store.find(job)
         follower = Follower(store.operations.jobs, found.job_id)
-        told = False
+        notices = Notices(store.operations)
         while True:
             view = follower.look()
             for segment in view.segments:
                 _say(segment, as_json)
             if view.job.state.ended:
                 break
-            if not told and store.operations.worker() is None:
-                complain(f"Nobody is at work here: {store.operations.start_worker}.")
-                told = True
-            time.sleep(POLL_SECONDS)
+            notices.look(view.job)
+            time.sleep(store.poll_seconds)
     _end(view.job, as_json)
 
 
@@ -109,12 +103,12 @@ def _end(job: Job, as_json: bool) -> None:
         _line(msgspec.json.encode(end).decode())
     if job.reason is not None:
         complain(job.reason)
-    raise typer.Exit(_ENDS[job.state])
+    raise typer.Exit(ENDS[job.state])
 
 
-def cancel(job: JobArgument, directory: Directory = Path(), as_json: Json = False) -> None:
+def cancel(job: JobArgument, directory: Directory = None, project: Project = None, as_json: Json = False) -> None:
     """End an unfinished job: its chunks are dropped unrun. A rerun is taken back, its older text stays."""
-    with opened(directory) as store:
+    with opened(directory, project) as store:
         done = ending.cancel(store.find(job), store.operations)
     if as_json:
         answer(done)
@@ -125,26 +119,29 @@ def cancel(job: JobArgument, directory: Directory = Path(), as_json: Json = Fals
 
 def delete(
     job: JobArgument,
-    directory: Directory = Path(),
+    directory: Directory = None,
+    project: Project = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
     """Delete a job: its upload, chunks, documents and transcripts. A recording given by its path is kept."""
-    with opened(directory) as store:
+    with opened(directory, project) as store:
         found = store.find(job)
         if not yes:
             _ask(found)
-        files = list(delivered.unchanged(store.directory, found, store.operations))
+        beside = store.directory
+        files = [] if beside is None else list(delivered.unchanged(beside, found, store.operations))
         done = ending.delete(found, store.operations)
         for path in files:
             path.unlink(missing_ok=True)
         done = msgspec.structs.replace(done, files=tuple(map(str, files)))
-        kept = _kept(store, found)
+        kept = [] if beside is None else _kept(beside, found)
+        count = len(done.transcripts if beside is None else files)
     if as_json:
         answer(done)
         return
     screen = drawing.screen()
-    screen.print(drawing.text(f"{done.name} is deleted: {done.chunks} chunks, {len(files)} transcripts."))
+    screen.print(drawing.text(f"{done.name} is deleted: {done.chunks} chunks, {count} transcripts."))
     for path in kept:
         screen.print(drawing.text(f"{path} is not as it was written for this job, and is kept."), soft_wrap=True)
     if not done.upload:
@@ -158,14 +155,14 @@ def _ask(job: Job) -> None:
     typer.confirm(what, abort=True, err=True)
 
 
-def _kept(store: Store, job: Job) -> list[Path]:
+def _kept(directory: Path, job: Job) -> list[Path]:
     """Return what is left where the job's transcripts were put, if it had any."""
-    return [path for path in delivered.files(store.directory, job).values() if path.exists() and job.transcripts]
+    return [path for path in delivered.files(directory, job).values() if path.exists() and job.transcripts]
 
 
-def diff(job: JobArgument, directory: Directory = Path(), as_json: Json = False) -> None:
+def diff(job: JobArgument, directory: Directory = None, project: Project = None, as_json: Json = False) -> None:
     """Show what the last rerun of a job changed, word for word."""
-    with opened(directory) as store:
+    with opened(directory, project) as store:
         found = compare(store.find(job), store.operations)
     if as_json:
         answer(found)

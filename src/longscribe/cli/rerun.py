@@ -1,6 +1,7 @@
 """``longscribe rerun`` and ``dead-letters``: chunks of finished jobs once more."""
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -12,8 +13,9 @@ from msgspec.structs import replace
 
 from longscribe import wiring
 from longscribe.cli import delivered, drawing
-from longscribe.cli.common import BAD_INPUT, FAILED, OK, PARTIAL, complain
-from longscribe.cli.store import JOB, Directory, JobArgument, Json, Store, answer, opened
+from longscribe.cli.common import BAD_INPUT, ENDS, FAILED, OK, PARTIAL, complain
+from longscribe.cli.notices import Notices
+from longscribe.cli.store import HOME, JOB, Directory, JobArgument, Json, Project, Store, answer, opened
 from longscribe.cli.transcribe import CODES
 from longscribe.core.transcript import Transcript
 from longscribe.documents import Job, JobState
@@ -60,14 +62,15 @@ def rerun(
     ] = None,
     model: Model = None,
     wait: Wait = False,
-    directory: Directory = Path(),
+    directory: Directory = None,
+    project: Project = None,
     as_json: Json = False,
 ) -> None:
     """Transcribe a finished job, or some of its chunks, again; the older text stays until the new one is there.
 
-    If nobody is at work here the model is loaded and the work done now; else it is queued for who is.
+    If nobody is at work here the model is loaded and the work done now; else, and on Google Cloud, it is queued.
     """
-    with opened(directory) as store:
+    with opened(directory, project) as store:
         ended, code = _again(store, store.find(job), chunk or [], model, wait)
     if as_json:
         answer(ended)
@@ -80,11 +83,12 @@ def dead_letters(
     job: Annotated[str | None, JOB] = None,
     replay: Annotated[bool, typer.Option("--replay", help="Transcribe them again, as rerun does.")] = False,
     wait: Wait = False,
-    directory: Directory = Path(),
+    directory: Directory = None,
+    project: Project = None,
     as_json: Json = False,
 ) -> None:
     """Show the chunks that were given up, of one job or of all, and with --replay try them again."""
-    with opened(directory) as store:
+    with opened(directory, project) as store:
         only = None if job is None else store.find(job).job_id
         letters = tuple(letters_of(store.operations, only))
         if not replay or not letters:
@@ -121,26 +125,35 @@ def _again(store: Store, job: Job, chunks: list[int], model: str | None, wait: b
     ops = store.operations
     wanted = model_of(job, model, ops)
     worker = ops.worker()
-    outcome = None
-    if worker is None:
-        begun, outcome = _here(store, job, chunks, wanted)
-    elif worker.model in (None, wanted):
-        begun = rerun_chunks(job, chunks, wanted, ops, wiring.media())
-        if wait:
-            outcome = _watched(Elsewhere(ops), store, job)
-    else:
+    if worker is not None and worker.model not in (None, wanted):
+        instead = "have them deployed with that model" if store.directory is None else "stop it first"
         raise BadInput(
-            f"{worker.name} is at work here with the model {worker.model!r} and would refuse {wanted!r};"
-            f" stop it first, or give --model {worker.model}."
+            f"{worker.here} with the model {worker.model!r} and would refuse {wanted!r};"
+            f" {instead}, or give --model {worker.model}."
         )
+    if worker is None and store.directory is not None:
+        begun, code = _here(ops, store.directory, job, chunks, wanted)
+    else:
+        begun = rerun_chunks(job, chunks, wanted, ops, wiring.media())
+        code = _followed(store, job) if wait else OK
     state = ops.jobs.job(job.job_id).state
-    ended = Ended(**msgspec.structs.asdict(begun), state=state, worker=worker)
-    return ended, OK if outcome is None else CODES[outcome]
+    return Ended(**msgspec.structs.asdict(begun), state=state, worker=worker), code
 
 
-def _here(store: Store, job: Job, chunks: list[int], model: str) -> tuple[Rerun, Outcome]:
-    """Load the model and work until the job has ended."""
+def _followed(store: Store, job: Job) -> int:
+    """Wait until a job has ended; on Google Cloud its transcripts stay in their bucket."""
     ops = store.operations
+    if store.directory is not None:
+        return CODES[_watched(Elsewhere(ops), store.directory, job)]
+    notices = Notices(ops)
+    while not (found := ops.jobs.job(job.job_id)).state.ended:
+        notices.look(found)
+        time.sleep(store.poll_seconds)
+    return ENDS[found.state]
+
+
+def _here(ops: Operations, directory: Path, job: Job, chunks: list[int], model: str) -> tuple[Rerun, int]:
+    """Load the model and work until the job has ended."""
     other = refused(job, model, ops)
     if other is not None:
         raise BadInput(
@@ -149,13 +162,13 @@ def _here(store: Store, job: Job, chunks: list[int], model: str) -> tuple[Rerun,
         )
     settings = replace(job.settings, model=model)
     machine = wiring.machine(settings)
-    with Embedded(store.home, settings, machine) as work:
+    with Embedded(directory / HOME, settings, machine) as work:
         begun = rerun_chunks(job, chunks, model, ops, machine.media)
         work.start()
-        return begun, _watched(work, store, job)
+        return begun, CODES[_watched(work, directory, job)]
 
 
-def _watched(work: Work, store: Store, job: Job) -> Outcome:
+def _watched(work: Work, directory: Path, job: Job) -> Outcome:
     """Follow a job to its end with a bar, and put its transcripts where they were."""
     try:
         (outcome,) = watch(work, {job.job_id: Path(job.recording.name)}, None)
@@ -164,7 +177,7 @@ def _watched(work: Work, store: Store, job: Job) -> Outcome:
         # As after `transcribe`: the model's batches cannot be interrupted, and everything done is stored.
         os._exit(FAILED)
     if outcome in (Outcome.COMPLETE, Outcome.PARTIAL):
-        delivered.put(store.directory, job, work.transcript(job.job_id))
+        delivered.put(directory, job, work.transcript(job.job_id))
     return outcome
 
 
@@ -201,6 +214,6 @@ def _tell(ended: Ended) -> None:
     if ended.state.ended:
         said = f"{what}: transcribed again with {ended.model}; longscribe diff {short} shows what changed."
     else:
-        by = ended.worker.name if ended.worker is not None else "who works here"
-        said = f"{what}: queued for {ended.model}, {by} is at work; longscribe watch {short} follows it."
+        by = ended.worker.here if ended.worker is not None else "a worker comes within minutes"
+        said = f"{what}: queued for {ended.model}, {by}; longscribe watch {short} follows it."
     drawing.screen().print(drawing.text(said), soft_wrap=True)

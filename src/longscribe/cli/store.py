@@ -1,9 +1,9 @@
 """What the operator's commands share: the store they look into, the job they are given, and how they answer."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from longscribe import wiring
 from longscribe.cli.common import complain
 from longscribe.documents import Job
 from longscribe.errors import BadInput, LongscribeError
+from longscribe.operating.doctor import Check
 from longscribe.operating.finding import find
 from longscribe.operating.ports import Operations, readable
 
@@ -23,15 +24,16 @@ HOME = ".longscribe"
 
 @dataclass(frozen=True)
 class Store:
-    """An embedded store, opened beside whoever works in it."""
+    """A store, opened beside whoever works in it."""
 
-    directory: Path
     operations: Operations
+    directory: Path | None = None  #: of an embedded store; None on Google Cloud
+    checks: Sequence[Check] = field(default=())  #: the doctor's, of what the store alone is made of
 
     @property
-    def home(self) -> Path:
-        """Where the state lies."""
-        return self.directory / HOME
+    def poll_seconds(self) -> float:
+        """How long to wait between two looks: in the cloud each is paid for."""
+        return 3.0 if self.directory is None else 0.5
 
     def find(self, text: str) -> Job:
         """Return the job that is meant; say so on stderr where there was a choice. Raises `BadInput`."""
@@ -42,8 +44,13 @@ class Store:
 
 
 @contextmanager
-def opened(directory: Path) -> Iterator[Store]:
-    """Open the store of ``directory``. Raises `BadInput` if there is none."""
+def opened(directory: Path | None, project: str | None) -> Iterator[Store]:
+    """Open the store of ``directory``, or of the deployment in ``project``. Raises `BadInput` if there is none."""
+    chosen = cloud(directory, project)
+    if chosen is not None:
+        yield _deployed(chosen)
+        return
+    directory = directory or Path()
     home = directory / HOME
     if not home.is_dir():
         raise BadInput(
@@ -52,20 +59,44 @@ def opened(directory: Path) -> Iterator[Store]:
         )
     stores = wiring.local_stores(home)
     try:
-        yield Store(directory, wiring.local_operations(home, stores))
+        yield Store(wiring.local_operations(home, stores), directory)
     finally:
         stores.close()
+
+
+def cloud(directory: Path | None, project: str | None) -> str | None:
+    """Return the Google Cloud project whose deployment is meant; None for an embedded store. Raises `BadInput`."""
+    if directory is None:
+        return wiring.cloud_project(project)
+    if project is not None:
+        raise BadInput("Give --dir for a directory, or --project for Google Cloud, not both.")
+    return None
+
+
+def _deployed(project: str) -> Store:
+    try:
+        from longscribe import wiring_cloud
+    except ImportError:  # only then is it known whether they are there
+        raise BadInput(
+            f"Project {project!r} takes Google Cloud's packages; install them: pip install 'longscribe[gcp]'."
+        ) from None
+    operations, checks = wiring_cloud.operating(project)
+    return Store(operations, checks=checks)
 
 
 def completed(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Return the jobs that a shell may put in the place of ``incomplete``, each with its recording's name."""
     try:
-        with opened(Path(context.params.get("directory") or ".")) as store:
+        with opened(_path(context.params.get("directory")), context.params.get("project")) as store:
             jobs = [(job.job_id, readable(job.recording.name)) for job in store.operations.jobs.jobs()]
     except LongscribeError:
         return []
     named = [(name, job_id) for job_id, name in jobs if incomplete and name.startswith(incomplete)]
     return named or [(job_id, name) for job_id, name in jobs if job_id.startswith(incomplete)]
+
+
+def _path(given: object) -> Path | None:
+    return Path(str(given)) if given else None
 
 
 def answer(value: object) -> None:
@@ -81,7 +112,17 @@ JOB = typer.Argument(
 )
 JobArgument = Annotated[str, JOB]
 Directory = Annotated[
-    Path,
-    typer.Option("--dir", help="The directory that transcripts went to, or that is served; state is in it."),
+    Path | None,
+    typer.Option(
+        "--dir",
+        help="The directory that transcripts went to, or that is served; state is in it.",
+        show_default=".",
+    ),
+]
+Project = Annotated[
+    str | None,
+    typer.Option(
+        help="The Google Cloud project that longscribe is deployed in, in place of --dir.", show_default=False
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for a program.")]

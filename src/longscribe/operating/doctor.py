@@ -58,9 +58,10 @@ def diagnose(checks: Iterable[Check]) -> Report:
 
 def store_checks(ops: Operations) -> list[Check]:
     """Return the checks of any store, whatever it is made of."""
+    backlog = ops.backlog
     return [
         ("documents", lambda: _documents(ops)),
-        ("queue", lambda: _queue(ops)),
+        ("workers", lambda: _workers(ops)) if backlog is None else ("queue", lambda: _queue(ops, backlog)),
         ("jobs", lambda: _stuck(ops)),
         ("clock", lambda: _clock(ops)),
     ]
@@ -70,14 +71,31 @@ def _documents(ops: Operations) -> tuple[Verdict, str, str | None]:
     jobs = chunks = 0
     for job in ops.jobs.jobs():
         jobs += 1
-        chunks += sum(1 for _ in ops.jobs.chunks(job.job_id))
+        if ops.backlog is not None or not job.state.ended:  # in the cloud each document that is read is paid for
+            chunks += sum(1 for _ in ops.jobs.chunks(job.job_id))
     return Verdict.OK, f"{jobs} jobs and {chunks} chunks can be read", None
 
 
-def _queue(ops: Operations) -> tuple[Verdict, str, str | None]:
+def _workers(ops: Operations) -> tuple[Verdict, str, str | None]:
+    found = overview(ops)
+    waiting = [job for job in found.jobs if job.chunks_waiting and not job.state.ended]
+    count = sum(job.chunks_waiting for job in waiting)
+    if found.worker is not None:
+        model = f", with the model {found.worker.model}" if found.worker.model else ""
+        return Verdict.OK, f"{found.worker.here}{model}; {count} chunks wait", None
+    if any(job.notice for job in waiting):
+        return Verdict.WARN, f"{count} chunks wait and {ops.nobody}", ops.start_worker
+    return (
+        Verdict.OK,
+        f"{ops.nobody}, and {f'{count} chunks wait not that long' if count else 'no chunk waits'}",
+        None,
+    )
+
+
+def _queue(ops: Operations, backlog: Callable[[str], int]) -> tuple[Verdict, str, str | None]:
     flow = (topics.CHUNKS_HIGH, topics.CHUNKS_LOW, topics.DEAD_CHUNKS, topics.RESULTS)
     # Before the documents: a chunk whose message is acknowledged is pending no more.
-    waiting = sum(ops.backlog(subscription) for subscription in flow)
+    waiting = sum(backlog(subscription) for subscription in flow)
     pending = sum(
         chunk.state is ChunkState.PENDING
         for job in ops.jobs.jobs()

@@ -77,7 +77,7 @@ class JobStatus(JobSummary, frozen=True, kw_only=True):
     guards: dict[str, int]  #: windows that each guard still doubts
     missing: tuple[Stretch, ...]
     passages: tuple[Passage, ...]  #: up to ten most worth a listen, the worst first
-    transcripts: tuple[str, ...]  #: objects in the bucket of transcripts
+    transcripts: tuple[str, ...]  #: objects in the bucket of transcripts; on Google Cloud their ``gs://`` URLs
     worker: Worker | None
 
 
@@ -121,7 +121,7 @@ def status(job: Job, ops: Operations) -> JobStatus:
             Stretch(seconds(part.start), seconds(part.end), part.reason) for part in standing.missing(job, chunks)
         ),
         passages=passages(chunks, job.seal),
-        transcripts=tuple(ref.name for ref in job.transcripts),
+        transcripts=tuple(map(ops.address, job.transcripts)),
         worker=worker,
     )
 
@@ -144,7 +144,7 @@ def _summary(job: Job, chunks: Sequence[Chunk], worker: Worker | None, ops: Oper
         seconds_left=None if left is None else round(left, 1),
         missing_seconds=seconds(sum(part.end - part.start for part in standing.missing(job, chunks))),
         chunks_waiting=sum(chunk.state is ChunkState.PENDING for chunk in chunks),
-        notice=None if job.state.ended else notice(job, chunks, worker, now, ops.start_worker),
+        notice=None if job.state.ended else notice(job, chunks, worker, ops),
     )
 
 
@@ -170,22 +170,23 @@ def _blocker(index: int | None, chunks: Sequence[Chunk], now: float) -> Blocker 
     return Blocker(index=index, cut=False)
 
 
-def notice(job: Job, chunks: Sequence[Chunk], worker: Worker | None, now: float, start_worker: str) -> str | None:
+def notice(job: Job, chunks: Sequence[Chunk], worker: Worker | None, ops: Operations) -> str | None:
     """Return one sentence on an unfinished job that nobody brings on, and what to do; None while all is well."""
-    pending = sum(chunk.state is ChunkState.PENDING for chunk in chunks)
+    now = ops.clock.now()
+    pending = [chunk for chunk in chunks if chunk.state is ChunkState.PENDING]
     what = (
-        f"{pending} {'chunk waits' if pending == 1 else 'chunks wait'}"
+        f"{len(pending)} {'chunk waits' if len(pending) == 1 else 'chunks wait'}"
         if pending
         else "The recording is not cut to its end"
         if job.state is JobState.CHUNKING
         else "The transcript is not written"
     )
-    if worker is None:
-        return f"{what} and nobody is at work here: {start_worker}."
-    quiet = now - max(job.updated, worker.since, *(chunk.updated for chunk in chunks))
+    if worker is None and (pending or not ops.patience):  # on the cloud workers neither cut nor write
+        waited = now - min((chunk.updated for chunk in pending), default=job.updated)
+        return None if ops.patience > max(waited, 0) else f"{what} and {ops.nobody}: {ops.start_worker}."
+    since = 0.0 if worker is None else worker.since
+    quiet = now - max(job.updated, since, *(chunk.updated for chunk in chunks))
     if quiet < QUIET_SECONDS:
         return None
-    return (
-        f"{what} and nothing has come for {quiet / 60:.0f} minutes, though {worker.name} is at work here:"
-        f" stop it, and {start_worker}."
-    )
+    though = "" if worker is None else f", though {worker.here}"
+    return f"{what} and nothing has come for {quiet / 60:.0f} minutes{though}: {ops.restart_worker}."

@@ -48,6 +48,7 @@ class Working:
         """Exchange the process when ``resident`` (its own memory, in bytes) exceeds ``memory_bytes``."""
         self._ports = ports
         self._clock = clock
+        self._began = clock.now()
         self._log = log
         self._memory_bytes = memory_bytes
         self._resident = resident or resident_bytes
@@ -96,7 +97,7 @@ class Working:
         recogniser = self._ports.recogniser
         try:
             self._ports.jobs.report(
-                Worker(self._ports.worker, recogniser.model, recogniser.device, self._loop.pulled)
+                Worker(self._ports.worker, recogniser.model, recogniser.device, self._loop.pulled, self._began)
             )
         except Exception as error:  # the next report comes in a minute
             self._failed(error)

@@ -91,6 +91,21 @@ class GcsBlobs:
             except NotFound:
                 return
 
+    def delete_generation(self, ref: BlobRef) -> bool:
+        """Delete an object if its newest generation is ``ref``'s; return whether it was."""
+        try:
+            if self.stat(ref.bucket, ref.name).ref != ref:
+                return False
+        except Gone:
+            return False
+        with told(_shown(ref.bucket), "storage.objects.delete"):
+            try:
+                bucket = self._client.bucket(ref.bucket)
+                bucket.delete_blob(ref.name, if_generation_match=ref.generation, retry=_RETRY)
+            except (NotFound, PreconditionFailed):  # overwritten or deleted meanwhile
+                return False
+        return True
+
     def names(self, bucket: str, prefix: str = "") -> Iterator[str]:
         """Yield the names in a bucket that begin with ``prefix``, in order of their characters."""
         with told(_shown(bucket), "storage.objects.list"):
