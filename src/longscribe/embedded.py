@@ -143,8 +143,21 @@ class Embedded:
         for name in list(self.blobs.names(wiring.CHUNKS_BUCKET, f"{job_id}/")):
             self.blobs.delete(wiring.CHUNKS_BUCKET, name)
 
+    def _check_models(self) -> None:
+        """Raise `BadInput` if an unfinished job waits for another model: its chunks would be refused here."""
+        for job in self.jobs.unfinished():
+            waiting = {chunk.task.model for chunk in self.jobs.pending(job.job_id)}
+            if job.state is JobState.CHUNKING:
+                waiting.add(job.settings.model)
+            if waiting - {self._settings.model}:
+                raise BadInput(
+                    f"Job {job.job_id} here is not finished and waits for the model {min(waiting)!r}: finish it"
+                    f" with that model, or cancel it, before you work here with {self._settings.model!r}."
+                )
+
     def start(self) -> None:
-        """Start the stages."""
+        """Start the stages. Raises `BadInput` if an unfinished job here waits for another model."""
+        self._check_models()
         for name, work in (
             *(
                 (f"chunker-{number}", partial(self._chunk, number))

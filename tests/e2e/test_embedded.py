@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from longscribe import embedded, wiring
 from longscribe.core import topics
@@ -68,6 +69,23 @@ def test_opened_and_closed_without_work(home: Path) -> None:
     with Embedded(home, SETTINGS, tone_machine()) as work:
         work.check()
     assert (home / "lock").exists()
+
+
+def test_an_unfinished_job_of_another_model_is_not_given_up(tmp_path: Path, home: Path) -> None:
+    first, second = pcm(tmp_path / "first.pcm", spoken(60)), pcm(tmp_path / "second.pcm", spoken(20))
+    with Embedded(home, SETTINGS, tone_machine()) as work:
+        job_id = work.submit(first)
+    other = replace(SETTINGS, model="small")
+    with Embedded(home, other, tone_machine(ToneRecogniser(model="small"))) as work:
+        work.submit(second)
+        with pytest.raises(BadInput, match=f"{job_id}.* waits for the model 'base'"):
+            work.start()
+    with Embedded(home, SETTINGS, tone_machine()) as work:
+        work.submit(first)
+        work.jobs.move(work.submit(second), JobState.CHUNKING, JobState.CANCELLED)
+        work.start()
+        wait(work, job_id)
+        assert work.transcript(job_id).text.split() == words(60)
 
 
 def test_a_job_is_there_as_soon_as_it_is_submitted(tmp_path: Path, home: Path) -> None:
