@@ -129,8 +129,8 @@ def test_what_is_dropped_appears_transcribed(tmp_path: Path) -> None:
     with serving(tmp_path) as service:
         service.drop("a.m4a", spoken(30))
         service.drop("interviews/b c.wav", spoken(20, first=50))
-        service.wait("transcripts/a.vtt", "transcripts/interviews/b c.vtt", "transcripts/a.txt")
-        service.until(lambda: len(files(tmp_path / "transcripts")) == 8)
+        service.hears("→ transcripts/", times=2)
+        assert len(files(tmp_path / "transcripts")) == 8
         assert service.text("a") == words(30)
         assert service.text("interviews/b c") == words(20, first=50)
         with stores(tmp_path) as opened:
@@ -262,9 +262,9 @@ def test_recordings_of_one_stem_do_not_overwrite_each_other(tmp_path: Path) -> N
 
 def test_overwritten_while_it_is_transcribed(tmp_path: Path) -> None:
     """The older content's transcript, though it may be done later, never replaces the newer one's."""
-    with serving(tmp_path, seconds=0.3) as service:
+    with serving(tmp_path, seconds=2.0) as service:
         service.drop("a.m4a", spoken(300))
-        service.until(lambda: len(service.heard()) > 2)
+        service.until(lambda: [job.state for job in jobs(tmp_path).values()] == [JobState.TRANSCRIBING])
         service.drop("a.m4a", spoken(5, first=200))
         service.wait("transcripts/a.txt")
         with stores(tmp_path) as opened:
