@@ -54,7 +54,8 @@ def report() -> str:
             "| | seconds | peak memory, all processes | first chunk after |",
             "|---|---|---|---|",
             *(
-                f"| {Path(row['recording']).stem} | {row['seconds']:.0f} | {row['peak_memory_mb']} MB"
+                f"| {row['hours']:g} hours{', in noise' if 'noise' in row['recording'] else ''}"
+                f" | {row['seconds']:.0f} | {row['peak_memory_mb']} MB"
                 f" | {row['first_chunk_seconds']:.1f} s |"
                 for row in chunking
             ),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from longscribe.adapters.local.files import Files
 from longscribe.core import ids, limits, topics
 from longscribe.core.coverage import check, coverage
-from longscribe.core.limits import FRAME, GRID, SAMPLE_RATE
+from longscribe.core.limits import GRID, SAMPLE_RATE
 from longscribe.documents import Chunk, ChunkState, JobState
 from longscribe.errors import BadInput, Gone, NoSpace
 from longscribe.messages import BlobRef, ChunkTask, Priority, Sealed, decode, decode_result
@@ -132,9 +132,9 @@ def test_chunks_are_queued_while_cutting_goes_on(bench: Bench) -> None:
                 waiting.append(bench.queue.backlog(topics.CHUNKS_HIGH))
                 yield stretch
 
-    chunker.chunk(bench.upload(TALK), bench.chunker(media=Watched()))
+    chunker.chunk(bench.upload(np.concatenate([TALK, TALK])), bench.chunker(media=Watched()))
     assert waiting[0] == 0
-    assert 0 < waiting[1] < waiting[2]
+    assert 0 < waiting[2] < waiting[4], "a stretch is cut before the next but one is decoded"
 
 
 def test_an_event_that_comes_again_changes_nothing(bench: Bench) -> None:
@@ -475,40 +475,42 @@ def test_of_two_chunkers_at_once_the_slower_leaves_the_job_as_it_is(bench: Bench
 
 
 class Listening(LevelDetector):
-    """Notes how many listen at once, and lets nobody finish before ``together`` do."""
+    """Hears the second stretch only once a chunk of the first was encoded; or fails at it."""
 
-    def __init__(self, together: int = 1, fails: bool = False) -> None:
-        self._barrier = threading.Barrier(together)
-        self._fails = fails
-        self._lock = threading.Lock()
+    def __init__(self, fails: bool = False) -> None:
+        self.encoded = threading.Event()
         self.now = 0
-        self.most = 0
+        self._calls = 0
+        self._fails = fails
 
     def detect(self, samples: Samples, lead: int) -> Heard:
-        with self._lock:
-            self.now += 1
-            self.most = max(self.most, self.now)
+        self.now += 1
+        self._calls += 1
         try:
-            self._barrier.wait(5)
-            if self._fails:
-                raise Died
+            if self._calls == 2:
+                assert self.encoded.wait(10), "nothing was cut meanwhile"
+                if self._fails:
+                    raise Died
             return super().detect(samples, lead)
         finally:
-            with self._lock:
-                self.now -= 1
+            self.now -= 1
+
+
+class Telling(PcmMedia):
+    def __init__(self, encoded: threading.Event, dies_after: int | None = None) -> None:
+        super().__init__(dies_after=dies_after)
+        self._encoded = encoded
+
+    def encode(self, samples: Samples) -> bytes:
+        self._encoded.set()
+        return super().encode(samples)
 
 
 def test_the_next_stretch_is_listened_to_while_one_is_cut(bench: Bench) -> None:
     expected, seal = _uninterrupted(bench, TALK)
     event = bench.upload(TALK)
-    ears = Listening(together=2)
-    even = len(TALK) // 4 + 1  # four stretches, which end off the grid: no matter here
-    with ThreadPoolExecutor(chunker.DEPTH) as executor:
-        ports = bench.chunker(
-            detector=ears, executor=executor, media=PcmMedia(stretch=even // FRAME * FRAME + FRAME)
-        )
-        assert chunker.chunk(event, ports) is Chunked.SEALED
-    assert ears.most == chunker.AHEAD + 1
+    ears = Listening()
+    assert chunker.chunk(event, bench.chunker(detector=ears, media=Telling(ears.encoded))) is Chunked.SEALED
     assert _same(plan(bench.chunks(event)), expected)
     assert bench.job(event).seal == seal
 
@@ -516,8 +518,8 @@ def test_the_next_stretch_is_listened_to_while_one_is_cut(bench: Bench) -> None:
 @pytest.mark.parametrize("fault", ["media", "detector"])
 def test_nobody_listens_any_more_when_it_fails(bench: Bench, fault: str) -> None:
     ears = Listening(fails=fault == "detector")
-    media = PcmMedia(dies_after=2 if fault == "media" else None)
-    with ThreadPoolExecutor(chunker.DEPTH) as executor:
-        with pytest.raises(ConnectionError if fault == "media" else Died):
-            chunker.chunk(bench.upload(TALK), bench.chunker(detector=ears, executor=executor, media=media))
-        assert (ears.now, bench.media.open) == (0, 0)
+    media = Telling(ears.encoded, dies_after=2 if fault == "media" else None)
+    with pytest.raises(ConnectionError if fault == "media" else Died):
+        chunker.chunk(bench.upload(TALK), bench.chunker(detector=ears, media=media))
+    assert (ears.now, media.open) == (0, 0)
+    assert not any(thread.name.startswith("listener") for thread in threading.enumerate())

@@ -95,11 +95,11 @@ def levels(samples: Samples) -> Levels:
     The last frame may be a part of one; its level is that of its own samples.
     """
     whole = len(samples) // FRAME * FRAME
-    exact = samples.astype(np.float64)  # sums of squares stay whole numbers, whatever the order they are added in
-    blocks = exact[:whole].reshape(-1, FRAME)
-    mean = np.einsum("ij,ij->i", blocks, blocks) / FRAME
+    blocks = samples[:whole].reshape(-1, FRAME)
+    # Sums of squares stay whole numbers, whatever the order they are added in.
+    mean = np.einsum("ij,ij->i", blocks, blocks, dtype=np.float64) / FRAME
     if whole < len(samples):
-        mean = np.append(mean, np.square(exact[whole:]).mean())
+        mean = np.append(mean, np.square(samples[whole:].astype(np.float64)).mean())
     floor = 10 ** (SILENT / 10)
     return np.asarray(10 * np.log10(np.maximum(mean / 2.0**30, floor)), np.float32)
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,9 +22,6 @@ from longscribe.ports import Blobs, Clock, Decoded, Heard, Jobs, Media, Queue, S
 DEPTH = 8
 """Chunks being written and queued at once, so that a slow store does not hold up the cutting."""
 
-AHEAD = 1
-"""Stretches listened to while the one before is cut: in noise, listening takes twice as long as the rest."""
-
 
 @dataclass(frozen=True)
 class ChunkerPorts:
@@ -36,7 +33,7 @@ class ChunkerPorts:
     media: Media
     detector: SpeechDetector
     clock: Clock
-    executor: Executor  #: runs up to `DEPTH` writes side by side, and the listening
+    executor: Executor  #: runs up to `DEPTH` writes side by side
     chunks_bucket: str
     defaults: Settings
     started: Callable[[], None] | None = None  #: called once the first chunk is queued
@@ -223,7 +220,7 @@ def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts, unt
     held, end, count = Held(origin), origin, index
     with (
         ports.media.decode(read, event.size, origin) as stretches,
-        closing(_listen(stretches, ports.detector, ports.executor)) as listened,
+        closing(_listen(stretches, ports.detector)) as listened,
     ):
         for decoded, heard in listened:
             if _state(job.job_id, ports.jobs) is not JobState.CHUNKING:
@@ -252,26 +249,23 @@ def _put(planned: PlannedChunk, held: Held, writer: _Writer) -> None:
     writer.put(planned, first, held.slice(first, planned.windows[-1].spans[-1].end))
 
 
-def _listen(
-    stretches: Iterator[Decoded], detector: SpeechDetector, executor: Executor
-) -> Generator[tuple[Decoded, Frames]]:
+def _listen(stretches: Iterator[Decoded], detector: SpeechDetector) -> Generator[tuple[Decoded, Frames]]:
     """Yield each stretch with its frames; the detector is warmed by the end of the stretch before.
 
-    Closing it waits for the listening under way.
+    The next stretch is listened to while one is cut: in noise, listening takes twice as long as all the rest. One
+    thread does it, as every thread would keep memory of its own. Closing waits for it.
     """
     lead = np.empty(0, np.int16)
     ahead: deque[tuple[Decoded, Future[Heard]]] = deque()
-    try:
+    with ThreadPoolExecutor(1, thread_name_prefix="listener") as listener:
         for decoded in stretches:
             audio = np.concatenate((lead, decoded.samples))
-            ahead.append((decoded, executor.submit(detector.detect, audio, len(lead))))
+            ahead.append((decoded, listener.submit(detector.detect, audio, len(lead))))
             lead = decoded.samples[-LEAD:]
-            while ahead and (len(ahead) > AHEAD or ahead[0][1].done()):
+            while ahead and (len(ahead) > 1 or ahead[0][1].done()):
                 yield _framed(*ahead.popleft())
         while ahead:
             yield _framed(*ahead.popleft())
-    finally:
-        wait([future for _, future in ahead])
 
 
 def _framed(decoded: Decoded, heard: Future[Heard]) -> tuple[Decoded, Frames]:
