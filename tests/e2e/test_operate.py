@@ -17,6 +17,8 @@ from tests.e2e.commands import run, sentences, start, with_tones
 from tests.e2e.test_serve import serving
 from tests.standins import spoken, words
 
+LONGSCRIBE = [sys.executable, "-c", "from longscribe.cli import main; main()"]
+
 COUNT = 60
 
 
@@ -342,3 +344,36 @@ def test_an_upload_that_is_deleted_or_cancelled_does_not_come_back(tmp_path: Pat
     assert sorted(path.name for path in (root / "uploads").iterdir()) == ["b.m4a", "c.m4a", "d.m4a"]
     assert {path.stem for path in (root / "transcripts").iterdir()} == {"b", "d"}
     assert audio(root) == []
+
+
+def test_a_directory_and_a_project_are_one_too_many(tmp_path: Path) -> None:
+    done = run([*LONGSCRIBE, "status", "--dir", str(tmp_path), "--project", "p"])
+    assert (done.returncode, sentences(done.stderr)) == (
+        2,
+        ["longscribe: Give --dir for a directory, or --project for Google Cloud, not both."],
+    )
+
+
+def test_the_cloud_without_its_packages_says_how_to_get_them() -> None:
+    code = "import sys; sys.modules['google.auth'] = None; from longscribe.cli import main; main()"
+    done = run([sys.executable, "-c", code, "status", "--project", "p"])
+    assert (done.returncode, sentences(done.stderr)) == (
+        2,
+        ["longscribe: Project 'p' takes Google Cloud's packages; install them: pip install 'longscribe[gcp]'."],
+    )
+
+
+def test_the_cloud_without_credentials_says_how_to_log_in(tmp_path: Path) -> None:
+    bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_GCE_CHECK": "true"}
+    done = run([*LONGSCRIBE, "status", "--project", "p"], env=bare)
+    (sentence,) = sentences(done.stderr)
+    assert (done.returncode, "gcloud auth application-default login" in sentence) == (1, True), sentence
+    done = run([*LONGSCRIBE, "doctor", "--project", "p"], env=bare)
+    assert (done.returncode, "fail" in done.stdout, "Traceback" in done.stderr) == (1, True, False)
+
+
+def test_a_seek_is_for_the_cloud(tmp_path: Path) -> None:
+    bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = run([*LONGSCRIBE, "seek-preview", "--since", "2026-11-26T08:00"], env=bare)
+    assert (done.returncode, len(sentences(done.stderr))) == (2, 1)
+    assert "give --project" in done.stderr

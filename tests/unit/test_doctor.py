@@ -1,5 +1,6 @@
 """The doctor: a fault in each place is found and told with what to mend."""
 
+import dataclasses
 import os
 import shutil
 import threading
@@ -17,8 +18,9 @@ from longscribe.documents import JobState
 from longscribe.errors import BadInput, Busy, Permanent
 from longscribe.messages import UploadEvent
 from longscribe.operating.doctor import Finding, Verdict, diagnose, store_checks
+from longscribe.operating.ports import Worker
 from longscribe.stages import chunker
-from tests.operations import operations
+from tests.operations import ADVICE, WORKER, operations
 from tests.standins import Bench, job_id, spoken
 
 
@@ -59,6 +61,33 @@ def test_pending_chunks_without_a_message_are_told(bench: Bench, event: UploadEv
     bench.drop(topics.CHUNKS_HIGH)
     bench.drop(topics.RESULTS)
     assert found(bench)["queue"].verdict is Verdict.WARN
+
+
+def test_where_no_backlog_is_told_workers_are_looked_at(bench: Bench, event: UploadEvent) -> None:
+    def workers(worker: Worker | None) -> Finding:
+        ops = dataclasses.replace(operations(bench, worker), backlog=None, patience=600.0)
+        report = {finding.check: finding for finding in diagnose(store_checks(ops)).findings}
+        assert "queue" not in report
+        return report["workers"]
+
+    count = len(bench.chunks(event))
+    finding = workers(WORKER)
+    assert (finding.verdict, finding.found) == (
+        Verdict.OK,
+        f"process 7 is at work here, with the model base; {count} chunks wait",
+    )
+    assert "chunks wait not that long" in workers(None).found
+    bench.clock.sleep(600)
+    finding = workers(None)
+    assert (finding.verdict, finding.mend) == (Verdict.WARN, ADVICE)
+    assert finding.found == f"{count} chunks wait and no worker has pulled for 10 minutes"
+    bench.work()
+    bench.assemble()
+    finding = workers(None)
+    assert (finding.verdict, finding.found) == (
+        Verdict.OK,
+        "no worker has pulled for 10 minutes, and no chunk waits",
+    )
 
 
 def test_stuck_jobs_are_told(bench: Bench, event: UploadEvent) -> None:

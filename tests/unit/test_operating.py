@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from longscribe import documents
 from longscribe.core import topics
 from longscribe.core.limits import MAX_ATTEMPTS_EMBEDDED
 from longscribe.core.settings import Settings
@@ -15,6 +16,7 @@ from longscribe.operating import ending
 from longscribe.operating.comparing import compare
 from longscribe.operating.dead_letters import dead_letters
 from longscribe.operating.finding import find
+from longscribe.operating.ports import Worker, together
 from longscribe.operating.rerunning import before_name, model_of, refused, rerun, under_way
 from longscribe.operating.status import QUIET_SECONDS, overview, status
 from longscribe.stages import chunker
@@ -245,6 +247,63 @@ def test_a_job_that_nobody_ends_is_told(bench: Bench, event: UploadEvent, state:
     other = replace(bench.job(event), job_id="other", state=state)
     bench.jobs.create_job(other)
     assert (status(other, operations(bench, None)).notice or "").startswith(sentence)
+
+
+@pytest.mark.parametrize(("waited", "told"), [(-1, False), (599, False), (600, True)])
+def test_on_the_cloud_chunks_may_wait_until_a_worker_has_come(
+    bench: Bench, event: UploadEvent, waited: float, told: bool
+) -> None:
+    bench.clock.sleep(waited)
+    ops = replaced(bench, patience=600.0, worker=lambda: None)
+    found = status(bench.job(event), ops).notice
+    count = len(bench.chunks(event))
+    assert found == (f"{count} chunks wait and no worker has pulled for 10 minutes: {ADVICE}." if told else None)
+
+
+def test_one_chunk_that_waits_is_told_though_others_were_cut_since(bench: Bench, event: UploadEvent) -> None:
+    bench.clock.sleep(600)
+    bench.work(limit=1)
+    bench.assemble()
+    assert "no worker" in (
+        status(bench.job(event), replaced(bench, patience=600.0, worker=lambda: None)).notice or ""
+    )
+
+
+@pytest.mark.parametrize("state", [JobState.CHUNKING, JobState.SETTLING])
+def test_on_the_cloud_what_no_worker_does_is_not_laid_to_them(
+    bench: Bench, event: UploadEvent, state: JobState
+) -> None:
+    other = replace(bench.job(event), job_id="other", state=state)
+    bench.jobs.create_job(other)
+    ops = replaced(bench, patience=600.0, worker=lambda: None)
+    bench.clock.sleep(QUIET_SECONDS - 1)
+    assert status(other, ops).notice is None
+    bench.clock.sleep(1)
+    assert (status(other, ops).notice or "").endswith(" and nothing has come for 10 minutes: start another.")
+
+
+def test_the_embedded_default_has_no_patience_even_with_a_clock_that_went_back(
+    bench: Bench, event: UploadEvent
+) -> None:
+    bench.clock.sleep(-60)
+    assert "nobody is at work here" in (status(bench.job(event), operations(bench, None)).notice or "")
+
+
+def test_workers_are_told_of_as_one() -> None:
+    def worker(pulled: float, model: str = "base", since: float = 5.0) -> documents.Worker:
+        return documents.Worker(f"w-{pulled}-{since}", model, "cuda", pulled, since)
+
+    assert together([], 1_000) is None
+    assert together([worker(400)], 1_000) is None
+    one = together([worker(399), worker(401)], 1_000)
+    assert one == Worker(name="1 worker", since=5.0, model="base")
+    assert one.here == "1 worker is at work here"
+    two = together([worker(900, since=7.0), worker(950, since=6.0)], 1_000)
+    assert two == Worker(name="2 workers", since=6.0, model="base")
+    assert two.here == "2 workers are at work here"
+    mixed = together([worker(900), worker(950, "small")], 1_000)
+    assert mixed is not None
+    assert mixed.model is None
 
 
 # Rerun.

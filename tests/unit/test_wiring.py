@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from longscribe import wiring
+from longscribe import wiring, wiring_cloud
 from longscribe.adapters.silero import locate
 from longscribe.core import limits, topics
 from longscribe.core.settings import Settings
@@ -101,3 +101,34 @@ def test_a_machine_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
 def test_the_second_detector_comes_with_the_installation() -> None:
     assert wiring.detector().name == "webrtcvad-1, silero-v6"
     assert wiring.detector(locate()).name == wiring.detector().name
+
+
+@pytest.mark.parametrize(
+    ("given", "variables", "chosen"),
+    [
+        (None, {}, None),
+        ("p", {}, "p"),
+        ("p", {"LONGSCRIBE_UPLOADS_BUCKET": "b", "LONGSCRIBE_PROJECT": "other"}, "p"),
+        (None, {"GOOGLE_CLOUD_PROJECT": "p"}, None),
+        (None, {"LONGSCRIBE_PROJECT": "p"}, None),
+        (None, {"LONGSCRIBE_UPLOADS_BUCKET": "b"}, None),
+        (None, {"LONGSCRIBE_UPLOADS_BUCKET": "b", "GOOGLE_CLOUD_PROJECT": "p"}, "p"),
+        (None, {"LONGSCRIBE_UPLOADS_BUCKET": "b", "GOOGLE_CLOUD_PROJECT": "q", "LONGSCRIBE_PROJECT": "p"}, "p"),
+    ],
+)
+def test_which_project_is_meant(given: str | None, variables: dict[str, str], chosen: str | None) -> None:
+    assert wiring.cloud_project(given, variables) == chosen
+
+
+def test_the_buckets_of_a_project_have_names_of_their_own_unless_told() -> None:
+    read = wiring_cloud.environment({"GOOGLE_CLOUD_PROJECT": "p", "LONGSCRIBE_CHUNKS_BUCKET": "other"})
+    assert (read.project, read.uploads_bucket, read.chunks_bucket, read.transcripts_bucket) == (
+        "p",
+        "p-longscribe-uploads",
+        "other",
+        "p-longscribe-transcripts",
+    )
+    with pytest.raises(BadInput, match="LONGSCRIBE_PROJECT"):
+        wiring_cloud.environment({"LONGSCRIBE_UPLOADS_BUCKET": "b"})
+    with pytest.raises(BadInput, match="three buckets"):
+        wiring_cloud.environment({"LONGSCRIBE_PROJECT": "p", "LONGSCRIBE_CHUNKS_BUCKET": "p-longscribe-uploads"})

@@ -37,7 +37,7 @@ DEAD = {
 FUNCTIONS = ("longscribe-chunker", "longscribe-assembler", "longscribe-reconciler")
 """The names of the functions, which are services of Cloud Run."""
 
-READ, WRITE = "storage.objects.get", ("storage.objects.create", "storage.objects.delete", "storage.objects.list")
+CLEAR = ["storage.objects.get", "storage.objects.list", "storage.objects.delete"]
 
 
 @dataclass(frozen=True)
@@ -216,9 +216,9 @@ def permissions(there: Deployment) -> Answer:
 
 def _on_buckets(there: Deployment) -> Iterable[tuple[str, str]]:
     needed = {
-        there.uploads_bucket: [READ, "storage.objects.delete"],
-        there.chunks_bucket: [READ, *WRITE],
-        there.transcripts_bucket: [READ, *WRITE],
+        there.uploads_bucket: CLEAR,
+        there.chunks_bucket: [*CLEAR, "storage.objects.create"],
+        there.transcripts_bucket: [*CLEAR, "storage.objects.create"],
     }
     for name, rights in needed.items():
         with told(f"bucket {name!r}", "storage.objects.get"):
