@@ -754,4 +754,4 @@ def test_a_vote_whose_event_was_lost_is_held(bench: Bench) -> None:
     event = lost_vote(bench)
     assert look(bench).deeds == (Deed(job_id(event), Action.SETTLED),)
     assert bench.job(event).state is JobState.TRANSCRIBING
-    assert {task.language for task in lose(bench)} == {"en"}
+    assert {window.language for task in lose(bench) for window in task.windows} == {"en"}

@@ -339,7 +339,14 @@ def test_nothing_said_is_a_whole_transcript():
     members = json.loads(render(made, "json"))
     assert members["segments"] == []
     assert members["text"] == ""
-    assert members["coverage"][1] == {"start": 1.0, "end": 2.0, "kind": "silent", "level": -71.0, "reason": None}
+    assert members["coverage"][1] == {
+        "start": 1.0,
+        "end": 2.0,
+        "kind": "silent",
+        "level": -71.0,
+        "reason": None,
+        "detector": None,
+    }
     assert vtt_cues(render(made, "vtt")) == []
 
 

@@ -42,13 +42,13 @@ def stored(planned: PlannedChunk, results: list[WindowResult] | None) -> Chunk:
 
 def tiled(recording: Recording, seconds: float, random: Random) -> None:
     """Plan, give some chunks up, and check that the coverage tells of each sample what became of it."""
-    planned, silences, missing = recording.plan(seconds)
+    planned, silences, missing, judged = recording.plan(seconds)
     given_up = {chunk.index for chunk in planned if random.random() < 0.2}
     chunks = [
         stored(chunk, None if chunk.index in given_up else [heard(())] * len(chunk.windows)) for chunk in planned
     ]
     random.shuffle(chunks)
-    tiles = coverage(chunks, Seal(recording.end, len(chunks), silences, missing))
+    tiles = coverage(chunks, Seal(recording.end, len(chunks), silences, missing, judged))
     assert (painted([(tile.start, tile.end) for tile in tiles], recording.end) == 1).all()
 
     spoken = regions(recording)
