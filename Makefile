@@ -47,6 +47,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.damage
 	$(BIN)/python -m benchmarks.vocabulary --json docs/figures/vocabulary.json
 	$(BIN)/python -m benchmarks.languages --json docs/figures/languages.json
+	$(BIN)/python -m benchmarks.cloud --json docs/figures/cloud.json
 	$(BIN)/python -m benchmarks.report
 
 # The cloud on this machine: emulators, functions, a worker. Prints the variables for it and `ready`; Ctrl-C ends it.
