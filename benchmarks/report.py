@@ -129,8 +129,8 @@ def _cloud() -> list[str]:
     return [
         f"**The cloud path on the emulators**, {measured['recording']}, medians of {measured['rounds']} rounds:"
         f" from the upload to the first ordered text {first:.1f} s and from the last chunk's result to the"
-        f" transcript {last:.2f} s, the model's own time apart; a worker takes {measured['overhead_percent']:.0f} % longer"
-        " than the bare engine on the same windows.",
+        f" transcript {last:.2f} s, the model's own time apart; a worker takes {measured['overhead_percent']:.0f} %"
+        " longer than the bare engine on the same windows.",
     ]
 
 
