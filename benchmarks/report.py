@@ -24,8 +24,8 @@ def report() -> str:
     machine = json.loads((FIGURES / "machine.json").read_text())
     return "\n".join(
         [
-            f"Taken on {machine['date']} on {machine['cores']} cores ({machine['processor']}), a shared and noisy"
-            " machine: trust ratios, not seconds. Whisper base, int8, on a CPU. `make bench` takes them again.",
+            f"Taken from {machine['date']} on, on {machine['cores']} cores ({machine['processor']}), a shared and"
+            " noisy machine: trust ratios, not seconds. Whisper base, int8, on a CPU. `make bench` takes them again.",
             "",
             f"**Speed**, {speed['recording']}: ours is the whole process from file to files, word times included;"
             " theirs begin with decoded samples and a loaded model. Run in turn, medians; rounds:"
