@@ -25,7 +25,8 @@ def report() -> str:
     return "\n".join(
         [
             f"Taken from {machine['date']} on, on {machine['cores']} cores ({machine['processor']}), a shared and"
-            " noisy machine: trust ratios, not seconds. Whisper base, int8, on a CPU. `make bench` takes them again.",
+            " noisy machine: trust ratios, not seconds. Whisper base, int8, on a CPU. `make bench` takes them"
+            " again.",
             "",
             f"**Speed**, {speed['recording']}: ours is the whole process from file to files, word times included;"
             " theirs begin with decoded samples and a loaded model. Run in turn, medians; rounds:"
