@@ -32,7 +32,7 @@ COUNT = 1100
 class Device(ToneRecogniser):
     """A model that takes its time, as they do: some for a call, and more for each window in it.
 
-    It takes one call at a time, as on a GPU: with two, how the last calls fall beside each other is a tenth by itself.
+    It takes one call at a time, as on a GPU: with two, how the last calls fall together is a tenth by itself.
     """
 
     def recognise(self, windows: Sequence[WindowAudio]) -> list[WindowResult]:
