@@ -44,6 +44,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.missed_speech --json docs/figures/missed_speech.json
 	$(BIN)/python -m benchmarks.chunking --json docs/figures/chunking.json
 	$(BIN)/python -m benchmarks.passages --json docs/figures/passages.json
+	$(BIN)/python -m benchmarks.word_times --json docs/figures/word_times.json
 	$(BIN)/python -m benchmarks.damage
 	$(BIN)/python -m benchmarks.vocabulary --json docs/figures/vocabulary.json
 	$(BIN)/python -m benchmarks.languages --json docs/figures/languages.json
