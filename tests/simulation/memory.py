@@ -5,7 +5,7 @@ its `Weather` may lose, double, shuffle and bury as it likes.
 """
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -116,7 +116,7 @@ class MemoryQueue:
 
     def acknowledge(self, subscription: str, leases: Sequence[str]) -> None:
         with self._lock:
-            for number, message in self._leased(subscription, leases, late=self.weather.honoured()):
+            for number, message in self._leased(subscription, leases, self.weather.honoured):
                 if not self.weather.unheard():
                     message.acknowledged = True
                     del self._waiting[subscription][number]
@@ -148,13 +148,14 @@ class MemoryQueue:
         return [message.data for message in self._messages[subscription].values()]
 
     def _leased(
-        self, subscription: str, leases: Sequence[str], late: bool = False
+        self, subscription: str, leases: Sequence[str], late: Callable[[], bool] = lambda: False
     ) -> Iterator[tuple[int, Message]]:
         for lease in leases:
             number, deliveries = map(int, lease.split("."))
             message = self._waiting[subscription].get(number)
-            if message is not None and message.deliveries == deliveries:
-                if late or message.leased_until > self._clock.now():
+            if message is not None:
+                current = message.deliveries == deliveries and message.leased_until > self._clock.now()
+                if current or late():
                     yield number, message
 
     def _bury(self) -> None:
@@ -173,11 +174,11 @@ class MemoryQueue:
 
 
 class MemoryBlobs:
-    """`Blobs`. Generations are counted, so that they are the same in each simulation."""
+    """`Blobs`. A generation says how often its name was written, so it is the same in each simulation."""
 
     def __init__(self, buckets: Iterable[str]) -> None:
         self._buckets: dict[str, dict[str, tuple[BlobInfo, bytes]]] = {name: {} for name in buckets}
-        self._generations = 0
+        self._generations: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()
 
     def stat(self, bucket: str, name: str) -> BlobInfo:
@@ -212,8 +213,8 @@ class MemoryBlobs:
             raise Gone(f"There is no {name!r} in {bucket!r}.") from None
 
     def _put(self, bucket: str, name: str, data: bytes) -> BlobRef:
-        self._generations += 1
-        ref = BlobRef(bucket, name, self._generations)
+        self._generations[bucket, name] += 1
+        ref = BlobRef(bucket, name, self._generations[bucket, name])
         self._buckets[bucket][name] = BlobInfo(ref, len(data), {}), data
         return ref
 
