@@ -60,10 +60,6 @@ PULL_SECONDS = 10.0
 LOOK_SECONDS = 2.0
 """Between two looks of the platform at its workers."""
 
-SPEECH_SPEED = 9.0
-"""Seconds of audio that a worker transcribes in a second."""
-
-
 @dataclass(frozen=True)
 class ProcessClock:
     """A process's own idea of the time."""
@@ -91,6 +87,7 @@ class Ears:
     effects: Effects
     process: Process
     deadly: set[int]  #: seeds of windows that kill who hears them
+    speed: float  #: seconds of audio in a second
     model: str = Settings().model
     compute_type: str = "int8"
     device: str = "simulated"
@@ -101,7 +98,7 @@ class Ears:
         return True
 
     def recognise(self, windows: Sequence[WindowAudio]) -> list[WindowResult]:
-        seconds = sum(len(window.samples) for window in windows) / limits.SAMPLE_RATE / SPEECH_SPEED
+        seconds = sum(len(window.samples) for window in windows) / limits.SAMPLE_RATE / self.speed
         return self.effects.call(self.process, "recognise", lambda: list(map(self._hear, windows)), seconds)  # type: ignore[no-any-return]
 
     def _hear(self, window: WindowAudio) -> WindowResult:
@@ -140,7 +137,8 @@ class Deployment:
     skew: Callable[[], float] = lambda: 0.0  #: of a new process's clock, in seconds
     attempts: int = limits.MAX_ATTEMPTS_CLOUD
     workers: int = 2  #: at most
-    deadly: set[int] = field(default_factory=set)
+    speed: float = 9.0  #: of a worker, as a multiple of real time
+    deadly: set[int] = field(default_factory=set)  #: seeds of windows that kill who hears them
 
     def __post_init__(self) -> None:
         self.scheduler = Scheduler()
@@ -392,7 +390,7 @@ class Deployment:
         ports = WorkerPorts(
             **stores,
             media=PcmMedia(),
-            recogniser=Ears(self.effects, process, self.deadly),
+            recogniser=Ears(self.effects, process, self.deadly, self.speed),
             worker=process.name,
             version="simulated",
         )
