@@ -1,6 +1,6 @@
 """Replay seeds of the random campaign; print the schedule of the first that fails.
 
-    python -m tests.simulation FROM SEEDS
+python -m tests.simulation FROM SEEDS
 """
 
 import sys

@@ -31,7 +31,8 @@ what a write takes."""
 RECORDINGS = (
     Recording("short.pcm", 12),
     Recording("talk.pcm", 36),
-    Recording("doubtful.pcm", 60, ()),
+    Recording("doubtful.pcm", 72, ()),
+    Recording("broken.pcm", 0),
     Recording("long.pcm", 190, (("language", "en"), ("chunk_seconds", "20"))),
 )
 KINDS = (
@@ -202,9 +203,7 @@ class Voyage:
 
     def _rerunnable(self) -> list[str]:
         return [
-            job.job_id
-            for job in self.deployment.jobs.jobs()
-            if job.state in (JobState.COMPLETE, JobState.PARTIAL)
+            job.job_id for job in self.deployment.jobs.jobs() if job.state in (JobState.COMPLETE, JobState.PARTIAL)
         ]
 
     def _rerun(self, job_id: str) -> None:

@@ -64,9 +64,7 @@ class Weather:
 class MemoryQueue:
     """`Queue`, with the semantics of `SqliteQueue`; the groups do not take turns."""
 
-    def __init__(
-        self, subscriptions: Iterable[Subscription], clock: Clock, weather: Weather | None = None
-    ) -> None:
+    def __init__(self, subscriptions: Iterable[Subscription], clock: Clock, weather: Weather | None = None) -> None:
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
         self._clock = clock
         self._messages: dict[str, dict[int, Message]] = {name: {} for name in self._subscriptions}
@@ -306,7 +304,9 @@ class MemoryJobs:
 
     def resend(self, seen: Chunk) -> bool:
         task = seen.task
-        return self._change(task.job_id, task.index, lambda chunk, now: progress.resent(chunk, seen, now)) is not None
+        return (
+            self._change(task.job_id, task.index, lambda chunk, now: progress.resent(chunk, seen, now)) is not None
+        )
 
     def any_pending(self, job_id: str) -> bool:
         return self.count_pending(job_id) > 0

@@ -7,10 +7,13 @@ from functools import cache
 
 from msgspec.structs import replace
 
+from longscribe.core import topics
+from longscribe.core.limits import JOB_SECONDS
 from longscribe.core.progress import MOVES
 from longscribe.core.transcript import seconds
 from longscribe.documents import Chunk, ChunkState, Job, JobState
-from longscribe.messages import ChunkTask
+from longscribe.messages import ChunkTask, decode
+from longscribe.stages.assembler import GIVEN_UP
 from longscribe.stages.chunker import job_id
 from tests.simulation.deployment import CHUNKS, Deployment
 from tests.standins import spoken
@@ -18,7 +21,7 @@ from tests.standins import spoken
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording of ``count`` spoken words, and its settings."""
+    """A recording of ``count`` spoken words, and its settings. Without a word it is no audio at all."""
 
     name: str
     count: int
@@ -26,10 +29,12 @@ class Recording:
 
     def upload(self, deployment: Deployment) -> None:
         """Put it in."""
-        deployment.upload(self.name, _samples(self.count), **dict(self.settings))
+        deployment.upload(self.name, _data(self.count), **dict(self.settings))
 
 
-_samples = cache(spoken)
+@cache
+def _data(count: int) -> bytes:
+    return spoken(count).tobytes() if count else b"BAD"
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ def quiet(recording: Recording) -> Quiet:
 
     deployment.run(scenario, 3_600.0)
     (job,) = deployment.jobs.jobs()
-    assert job.state is JobState.COMPLETE
+    assert job.state is (JobState.COMPLETE if recording.count else JobState.FAILED)
     chunks = tuple(deployment.jobs.chunks(job.job_id))
     return Quiet(job, chunks, transcript(deployment, job), len(deployment.effects.steps))
 
@@ -112,19 +117,24 @@ def check(deployment: Deployment, recording: Recording) -> Job:
     expected = quiet(recording)
     job = deployment.jobs.job(expected.job.job_id)
     assert job.at_rest, f"{recording.name} is {job.state} at rest"
+    if not recording.count:
+        assert (job.state, job.reason) == (JobState.FAILED, expected.job.reason), f"{recording.name} is {job.state}"
+        return job
     if job.state is JobState.FAILED:
         assert job.reason, f"{recording.name} failed without a reason"
+        assert job.updated - job.created >= JOB_SECONDS, f"{recording.name} failed before its deadline"
         return job
     chunks = list(deployment.jobs.chunks(job.job_id))
     _same_plan(deployment, chunks, expected)
     found = transcript(deployment, job)
-    missing = [chunk for chunk in chunks if chunk.result is None]
-    if missing:
-        assert job.state is JobState.PARTIAL, f"{recording.name} is {job.state} though chunks are missing"
-        _only_lacks(found, missing, expected)
+    given_up = [chunk for chunk in chunks if chunk.reason is not None]
+    if given_up:
+        _only_lacks(found, given_up, expected)
+        _was_buried(deployment, given_up)
     else:
-        assert job.state is JobState.COMPLETE, f"{recording.name} is {job.state} though nothing is missing"
         assert found == expected.transcript, f"{recording.name} has another transcript"
+    missing = any(chunk.result is None for chunk in given_up)
+    assert job.state is (JobState.PARTIAL if missing else JobState.COMPLETE), f"{recording.name} is {job.state}"
     return job
 
 
@@ -160,8 +170,20 @@ def _cut(task: ChunkTask) -> ChunkTask:
     return replace(task, run=1, windows=tuple(replace(window, language=None) for window in task.windows))
 
 
-def _only_lacks(found: dict[str, object], missing: list[Chunk], expected: Quiet) -> None:
-    """Check that a transcript lacks what was given up, says so, and has all else."""
+def _was_buried(deployment: Deployment, given_up: list[Chunk]) -> None:
+    """Check that chunks were given up because their attempts were spent, and for no other reason."""
+    dead = {decode(data, ChunkTask) for data in deployment.queue.contents(topics.DEAD_CHUNKS)}
+    for chunk in given_up:
+        assert chunk.reason == GIVEN_UP, f"a chunk was given up: {chunk.reason}"
+        assert {chunk.task, replace(chunk.task, resent=True)} & dead, "a chunk was given up without a dead letter"
+
+
+def _only_lacks(found: dict[str, object], given_up: list[Chunk], expected: Quiet) -> None:
+    """Check that a transcript lacks what was given up, says so, and has all else.
+
+    A later run that was given up leaves what the one before heard, though it may be in the wrong language.
+    """
+    missing = [chunk for chunk in given_up if chunk.result is None]
     lost = {chunk.task.index for chunk in missing}
     said = [
         word
@@ -173,10 +195,19 @@ def _only_lacks(found: dict[str, object], missing: list[Chunk], expected: Quiet)
     text, document = found["txt"], found["json"]
     assert isinstance(text, bytes)
     assert isinstance(document, dict)
-    assert text.decode().split() == said, "words are lost or doubled beside a missing chunk"
-    told = [(one["start"], one["end"]) for one in document["coverage"] if one["kind"] == "missing"]
-    spans = [span for chunk in missing for window in chunk.task.windows for span in window.spans]
-    assert told == [(seconds(span.start), seconds(span.end)) for span in spans], "missing ranges are not named"
+    assert text.decode().lower().split() == said, "words are lost or doubled beside a missing chunk"
+    told = [(one["start"], one["end"], one["reason"]) for one in document["coverage"] if one["kind"] == "missing"]
+    ranges: list[tuple[int, int, str | None]] = []
+    for chunk in missing:
+        for window in chunk.task.windows:
+            for span in window.spans:
+                start = span.start
+                if ranges and ranges[-1][1:] == (start, chunk.reason):
+                    start = ranges.pop()[0]
+                ranges.append((start, span.end, chunk.reason))
+    assert told == [(seconds(start), seconds(end), reason) for start, end, reason in ranges], (
+        "missing ranges are not named"
+    )
 
 
 def check_ended(deployment: Deployment) -> None:

@@ -23,6 +23,8 @@ def test_some_pairs_of_faults() -> None:
 
 
 def test_a_transcript_that_differs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longscribe.stages.assembler.render", lambda transcript, name: b"{}" if name == "json" else b"")
+    monkeypatch.setattr(
+        "longscribe.stages.assembler.render", lambda transcript, name: b"{}" if name == "json" else b""
+    )
     with pytest.raises(AssertionError, match="another transcript"):
         outcome(Case())
