@@ -9,7 +9,7 @@ import io
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -21,6 +21,7 @@ from cloudevents.http import CloudEvent
 from msgspec.structs import replace
 
 from longscribe import pulling
+from longscribe.adapters.local.queue import Subscription
 from longscribe.core import limits, topics
 from longscribe.core.scaling import Fleet
 from longscribe.core.settings import Settings
@@ -38,10 +39,9 @@ from longscribe.stages.assembler import AssemblerPorts
 from longscribe.stages.chunker import ChunkerPorts
 from longscribe.stages.reconciler import ReconcilerPorts
 from longscribe.stages.worker import WorkerPorts
-from longscribe.adapters.local.queue import Subscription
 from tests.simulation.faults import Effects, Plan
 from tests.simulation.memory import Documents, MemoryBlobs, MemoryJobs, MemoryQueue, Weather
-from tests.simulation.scheduler import Condition, Died, Process, Scheduler, Threads
+from tests.simulation.scheduler import Condition, Process, Scheduler, Threads
 from tests.standins import Inline, LevelDetector, PcmMedia, Pool, tones
 
 EPOCH = 1_700_000_000.0
@@ -85,7 +85,7 @@ def heard(audio: bytes) -> tuple[Word, ...]:
 
 @dataclass
 class Ears:
-    """A recogniser that takes virtual time. Every other window it hears as German, unless told; but it is unsure."""
+    """A recogniser that takes virtual time. Untold, it hears every other window as German, but is unsure."""
 
     effects: Effects
     process: Process
@@ -341,10 +341,8 @@ class Deployment:
         process = self.process("chunker-job")
 
         def run() -> None:
-            try:
+            with suppress(LongscribeError):  # the reconciler finds that nothing comes of it
                 self._chunking(process).run(event)
-            except LongscribeError:
-                pass  # the reconciler finds that nothing comes of it
 
         self.scheduler.spawn(process, run)
         return process.name
@@ -402,10 +400,8 @@ class Deployment:
         loop = pulling.PullLoop(ports, ProcessClock(self.scheduler, process), lambda _: None)
 
         def work() -> None:
-            try:
+            with suppress(LongscribeError):  # the process ends, and its leases with it
                 loop.run()
-            except LongscribeError:
-                pass  # the process ends, and its leases with it
 
         self.scheduler.spawn(process, work)
         return process
@@ -413,7 +409,5 @@ class Deployment:
 
 def _retried(call: Callable[[], None]) -> None:
     """Call a service that somebody calls again anyway."""
-    try:
+    with suppress(Retry):
         call()
-    except Retry:
-        pass

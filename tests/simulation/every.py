@@ -14,9 +14,7 @@ TALK = Recording("talk.pcm", 36)
 """Gives three chunks."""
 
 BOUND_SECONDS = 2 * 3_600.0
-"""Virtual time in which the job must have ended: a lost message is sent again after 15 minutes, then 30, then 60."""
-
-PAIRS_OF_CI = 250
+"""Virtual time in which the job must have ended: a lost message is sent again after 15 minutes, then after 30."""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ decided by virtual time alone, and between equals by who asked first. So the sam
 time, and a day passes in the time its steps take. (Threads that pass a baton do the same, thirty times slower.)
 
 A process can be killed: every one of its tasks ends where it waits, and nothing it does on its way out reaches the
-outside. It can also be frozen, as a machine that swaps or is moved: its leases run out, and it goes on as if nothing
-had happened.
+outside. It can also be frozen, like a machine that swaps or is moved: its leases run out, and it goes on as if
+nothing had happened.
 """
 
 import heapq
@@ -82,7 +82,7 @@ class Scheduler:
         self._tasks: list[Task] = []
 
     def run(self, main: Callable[[], object], limit: float) -> None:
-        """Run ``main``, and whatever it starts, until it returns. Raises `Stuck` after ``limit`` virtual seconds."""
+        """Run ``main``, and whatever it starts, until it returns. Raises `Stuck` after ``limit`` seconds."""
         task = self.spawn(Process("main"), main)
         try:
             while not task.ended:

@@ -1,6 +1,7 @@
 """Some hundred seeds of the random campaign; ``make simulate`` replays any, ``make prove`` runs ten thousand."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from msgspec.structs import replace
@@ -8,19 +9,28 @@ from msgspec.structs import replace
 from longscribe.core import progress
 from longscribe.documents import JobState
 from tests.simulation.campaign import KINDS, Voyage
+from tests.tiers import units
 
 SEEDS = 200
 
 
-def test_whatever_happens_all_comes_to_a_good_end() -> None:
+def test_whatever_happens_all_comes_to_a_good_end(record_property: Callable[[str, object], None]) -> None:
     fired: Counter[str] = Counter()
     states: Counter[str] = Counter()
-    for seed in range(SEEDS):
+    slowest = 0.0
+    seeds = units(SEEDS)
+    for seed in seeds:
         voyage = Voyage(seed).run()
         fired += voyage.fired
         states += voyage.states
+        slowest = max(slowest, voyage.seconds)
     assert {kind for kind in KINDS if not fired[kind]} == set(), "some faults never happened"
     assert {JobState.COMPLETE, JobState.PARTIAL, JobState.FAILED} <= set(states)
+    for state in sorted(states):
+        record_property(f"jobs {state}", states[state])
+    for kind in KINDS:
+        record_property(kind, fired[kind])
+    record_property("most seconds of virtual time from the storm's end to rest", slowest)
 
 
 def test_a_seed_replays_to_the_same_schedule() -> None:
@@ -51,5 +61,9 @@ BUGS = {
 def test_a_bug_is_found_within_some_seeds(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(*BUGS[bug])
     with pytest.raises(AssertionError, match="seed"):
-        for seed in range(SEEDS):
-            Voyage(seed).run()
+        run(range(SEEDS))
+
+
+def run(seeds: range) -> None:
+    for seed in seeds:
+        Voyage(seed).run()

@@ -1,11 +1,23 @@
-"""A poison chunk harms only itself; ``make prove`` runs a hundred of them among a thousand."""
+"""Poison chunks harm only themselves, and a seed tells the same story again: ten of a hundred, or 100 of 1,000."""
+
+from collections.abc import Callable
 
 from tests.simulation.poison import campaign
+from tests.tiers import proving, units
 
 
-def test_ten_poison_chunks_among_a_hundred() -> None:
-    done = campaign(seed=1, chunks=100, poison=10)
-    assert (done.finished, done.buried) == (90, 10)
-    assert done.deaths > 10
-    assert done.preempted > 0
-    assert campaign(seed=1, chunks=100, poison=10) == done, "the same seed tells another story"
+def test_poison_harms_only_itself(record_property: Callable[[str, object], None]) -> None:
+    chunks, poison = (1_000, 100) if proving() else (100, 10)
+    for seed in units(1):
+        done = campaign(seed, chunks, poison)
+        assert (done.finished, done.buried) == (chunks - poison, poison)
+        assert done.deaths > poison
+        assert done.preempted > 0
+        assert campaign(seed, chunks, poison) == done, "the same seed tells another story"
+        record_property("chunks", chunks)
+        record_property("poison chunks", poison)
+        record_property("healthy chunks finished", done.finished)
+        record_property("dead-letter records", done.buried)
+        record_property("workers killed by poison", done.deaths)
+        record_property("workers preempted", done.preempted)
+        record_property("most attempts of a healthy chunk", done.most_attempts)
