@@ -22,6 +22,17 @@ from proofs.page import PAGE, RESULTS, page
 from proofs.registry import PROOFS, ROOT, Proof, property_tests
 from tests.tiers import VARIABLE
 
+PYTEST = (
+    sys.executable,
+    "-m",
+    "pytest",
+    "-q",
+    "--no-cov",
+    "-p",
+    "proofs.counting",
+    "--basetemp",
+    "build/proofs/tmp",
+)
 STATE = ROOT / "build" / "proofs"
 PROVED = ("src", "tests", "functions", "local_cloud", "pyproject.toml", "requirements")
 """What a proof depends on."""
@@ -57,7 +68,7 @@ def go_on(proof: Proof, state: dict[str, Any], goal: int) -> None:
     ]
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--no-cov", "-p", "proofs.counting", *arguments],
+        [*PYTEST, *arguments],
         cwd=ROOT,
         env={**os.environ, VARIABLE: f"{state['done']} {count}", counting.VARIABLE: str(counts)},
         check=False,

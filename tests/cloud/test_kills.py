@@ -34,7 +34,7 @@ def test_killed_at_random_moments(
 def killed_at_random_moments(
     local: LocalCloud, person: Person, quiet: Quiet, moments: random.Random
 ) -> tuple[int, float]:
-    """Kill services while a recording passes; return how often, and how long it took at most until the next chunk was done."""
+    """Kill services while a recording passes; return how often, and the longest time to a next chunk."""
     worker = local.add_worker(HASHING, SECONDS=SLOW)
     slowest, kills = 0.0, 0
     with ExitStack() as stack:

@@ -15,7 +15,6 @@ from tests.cloud.clients import make_topology
 from tests.contract.queue_model import MODEL_TOPOLOGY, QueueMachine
 from tests.tiers import proving
 
-
 LEASE_SECONDS = 300.0
 """Far longer than an example takes."""
 
