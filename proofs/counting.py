@@ -40,8 +40,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _outcomes["skipped"] += 1
     if report.when == "call":
         _outcomes[report.outcome] += 1
-        recorded: Any = dict(report.user_properties)
-        _counts.append(recorded)
+        recorded: Any = report.user_properties
+        _counts.extend({name: value} for name, value in recorded)
 
 
 def _last_line(report: pytest.TestReport) -> str:

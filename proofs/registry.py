@@ -136,7 +136,12 @@ PROOFS = (
         ),
     ),
     Proof(
-        "storage faults",
+        "every broken call of a store",
+        (1,),
+        ("tests/cloud/test_broken_calls.py",),
+    ),
+    Proof(
+        "lost and refused calls of a store",
         (1,),
         ("tests/cloud/test_storage.py", "tests/cloud/test_firestore.py", "tests/cloud/test_pubsub.py"),
     ),
