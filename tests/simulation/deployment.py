@@ -210,12 +210,11 @@ class Deployment:
     @property
     def settled(self) -> bool:
         """Whether nothing more is going to happen."""
-        known = {job.job_id for job in self.jobs.jobs()}
-        return (
-            all(chunker.job_id(event) in known for _, event in self.uploads)
-            and not any(map(self.queue.backlog, (EVENTS, topics.RESULTS, topics.DEAD_CHUNKS)))
-            and not any(map(self.queue.backlog, (topics.CHUNKS_HIGH, topics.CHUNKS_LOW)))
-            and all(job.at_rest and not self.jobs.any_pending(job.job_id) for job in self.jobs.jobs())
+        if self.waiting() or any(map(self.queue.backlog, (EVENTS, topics.RESULTS, topics.DEAD_CHUNKS))):
+            return False
+        jobs = list(self.jobs.jobs())
+        return {chunker.job_id(event) for _, event in self.uploads} <= {job.job_id for job in jobs} and all(
+            job.at_rest and not self.jobs.any_pending(job.job_id) for job in jobs
         )
 
     def process(self, name: str) -> Process:
