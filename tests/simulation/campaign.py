@@ -13,8 +13,9 @@ from longscribe.core import topics
 from longscribe.documents import JobState
 from longscribe.errors import LongscribeError
 from longscribe.operating.rerunning import rerun
-from tests.simulation.deployment import EPOCH, Deployment
+from tests.simulation.deployment import Deployment
 from tests.simulation.faults import Fault, Plan
+from tests.simulation.machines import EPOCH
 from tests.simulation.memory import Message, Weather
 from tests.simulation.oracle import Recording, Watch, check, check_ended, rest
 from tests.simulation.scheduler import Process

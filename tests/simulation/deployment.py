@@ -6,19 +6,16 @@ has no faults of its own but those of the `Weather`; everything that the process
 
 import base64
 import io
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import msgspec
-import numpy as np
 from cloudevents.http import CloudEvent
-from msgspec.structs import replace
 
 from longscribe import pulling
 from longscribe.adapters.local.queue import Subscription
@@ -26,10 +23,10 @@ from longscribe.core import limits, topics
 from longscribe.core.scaling import Fleet
 from longscribe.core.settings import Settings
 from longscribe.errors import LongscribeError
-from longscribe.messages import UploadEvent, WindowResult, Word, decode, encode
+from longscribe.messages import UploadEvent, decode, encode
 from longscribe.observe import Log
 from longscribe.operating.ports import Operations
-from longscribe.ports import BlobInfo, DeadLetterPolicy, Delivery, WindowAudio
+from longscribe.ports import BlobInfo, DeadLetterPolicy, Delivery
 from longscribe.services.assembling import Assembling
 from longscribe.services.chunking import Chunking
 from longscribe.services.events import FINALIZED, PUBLISHED, Retry
@@ -40,11 +37,11 @@ from longscribe.stages.chunker import ChunkerPorts
 from longscribe.stages.reconciler import ReconcilerPorts
 from longscribe.stages.worker import WorkerPorts
 from tests.simulation.faults import Effects, Plan
+from tests.simulation.machines import Ears, ProcessClock, Pulling
 from tests.simulation.memory import Documents, MemoryBlobs, MemoryJobs, MemoryQueue, Weather
 from tests.simulation.scheduler import Condition, Process, Scheduler, Threads
-from tests.standins import Inline, LevelDetector, PcmMedia, Pool, tones
+from tests.standins import Inline, LevelDetector, PcmMedia, Pool
 
-EPOCH = 1_700_000_000.0
 UPLOADS, CHUNKS, TRANSCRIPTS = "uploads", "chunks", "transcripts"
 EVENTS = "upload-events"
 PUSH_SECONDS = 600.0
@@ -56,83 +53,8 @@ AGAIN_SECONDS = 10.0
 SIDE_BY_SIDE = 3
 """Instances of one function at once."""
 
-PULL_SECONDS = 10.0
-"""How long a worker's pull waits for a first message."""
-
 LOOK_SECONDS = 2.0
 """Between two looks of the platform at its workers."""
-
-
-@dataclass(frozen=True)
-class ProcessClock:
-    """A process's own idea of the time."""
-
-    scheduler: Scheduler
-    process: Process
-
-    def now(self) -> float:
-        return EPOCH + self.scheduler.time + self.process.skew
-
-    def sleep(self, seconds: float) -> None:
-        self.scheduler.sleep(seconds)
-
-
-@cache
-def heard(audio: bytes) -> tuple[Word, ...]:
-    """The words in some samples; the campaigns hear the same windows thousands of times."""
-    return tones(np.frombuffer(audio, np.int16))
-
-
-@dataclass
-class Ears:
-    """A recogniser that takes virtual time. Untold, it hears every other window as German, but is unsure."""
-
-    effects: Effects
-    process: Process
-    deadly: set[int]  #: seeds of windows that kill who hears them
-    deaths: Counter[int]  #: of those who heard them, by window
-    speed: float  #: seconds of audio in a second
-    model: str = Settings().model
-    compute_type: str = "int8"
-    device: str = "simulated"
-    lanes: int = 2
-    batch: int = 4
-
-    def knows(self, language: str) -> bool:
-        return True
-
-    def recognise(self, windows: Sequence[WindowAudio]) -> list[WindowResult]:
-        seconds = sum(len(window.samples) for window in windows) / limits.SAMPLE_RATE / self.speed
-        return self.effects.call(self.process, "recognise", lambda: list(map(self._hear, windows)), seconds)  # type: ignore[no-any-return]
-
-    def _hear(self, window: WindowAudio) -> WindowResult:
-        if window.seed in self.deadly:
-            self.deaths[window.seed] += 1
-            self.effects.die(self.process)
-        audio = window.samples.tobytes()
-        unsure = window.language is None and zlib.crc32(audio) % 2 == 0
-        if unsure:
-            words = tuple(replace(word, text=word.text.upper()) for word in heard(audio))
-            return WindowResult(words, "de", 0.5, -0.1)
-        return WindowResult(heard(audio), window.language or "en", 0.99, -0.1)
-
-
-@dataclass
-class Pulling:
-    """A worker's queue: a pull of the low topic waits for a first message."""
-
-    port: Any
-    arrivals: Condition
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.port, name)
-
-    def pull(self, subscription: str, limit: int) -> list[Delivery]:
-        got: list[Delivery] = self.port.pull(subscription, limit)
-        if not got and subscription == topics.CHUNKS_LOW:
-            self.arrivals.wait(PULL_SECONDS)
-            got = self.port.pull(subscription, limit)
-        return got
 
 
 @dataclass
