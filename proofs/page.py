@@ -46,7 +46,7 @@ def _standing(promise: Promise, results: Results) -> str:
     lacking = [
         proof.name for proof, result in zip(proofs, found, strict=True) if result is None or not result["held"]
     ]
-    return f"not proved yet: {', '.join(lacking)}"
+    return f"not proved yet: {'; '.join(lacking)}"
 
 
 def _section(proof: Proof, result: Mapping[str, Any] | None) -> str:
@@ -56,6 +56,8 @@ def _section(proof: Proof, result: Mapping[str, Any] | None) -> str:
         return f"{head}has not run.\n"
     if result["failures"]:
         state = f"**does not hold**: {'; '.join(result['failures'])}"
+    elif result["skipped"]:
+        state = f"not proved: {result['skipped']} tests were skipped for what the machine lacked"
     elif result["held"]:
         state = "held"
     else:

@@ -11,6 +11,8 @@ from longscribe.documents import JobState
 from tests.simulation.campaign import KINDS, Voyage
 from tests.tiers import units
 
+pytestmark = pytest.mark.no_cover  # coverage cannot follow greenlets, and takes twice the time
+
 SEEDS = 200
 
 

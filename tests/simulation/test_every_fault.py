@@ -9,6 +9,8 @@ import pytest
 from tests.simulation.every import Case, outcome, pairs, singles
 from tests.tiers import proving, units
 
+pytestmark = pytest.mark.no_cover  # coverage cannot follow greenlets, and takes twice the time
+
 SOME = 250
 """Pairs that are tried where not all of them are."""
 
@@ -26,7 +28,8 @@ def test_every_single_fault(record_property: Record) -> None:
 def some_pairs() -> Iterator[Case]:
     lots = random.Random(7)
     for first in lots.choices(list(singles()), k=SOME):
-        yield lots.choice(list(pairs(first)))
+        if seconds := list(pairs(first)):  # after the last effect nothing is left to fail
+            yield lots.choice(seconds)
 
 
 def all_pairs() -> Iterator[Case]:
@@ -41,7 +44,7 @@ def test_pairs_of_faults(record_property: Record) -> None:
         found = outcome(case)
         assert found.fired == 2, f"a fault did not fire: {case}"
         slowest, count = max(slowest, found.seconds), count + 1
-    assert count
+    assert count or proving()
     record_property("pairs", count)
     record_property("most seconds of virtual time until rest", slowest)
 

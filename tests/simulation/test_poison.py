@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.simulation.poison import campaign
 from tests.tiers import proving, units
+
+pytestmark = pytest.mark.no_cover  # coverage cannot follow greenlets, and takes twice the time
 
 
 def test_poison_harms_only_itself(record_property: Callable[[str, object], None]) -> None:

@@ -12,6 +12,7 @@ RESULT = {
     "done": 10,
     "goal": 10,
     "tests": 1,
+    "skipped": 0,
     "counts": {"crash before": 3, "most seconds": 2.5},
     "seconds": 7,
     "cores": 2,
