@@ -28,6 +28,7 @@ PYTEST = (
     "pytest",
     "-q",
     "--no-cov",
+    "--timeout=3600",
     "-p",
     "proofs.counting",
     "--basetemp",
