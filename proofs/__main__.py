@@ -31,8 +31,6 @@ PYTEST = (
     "--timeout=3600",
     "-p",
     "proofs.counting",
-    "--basetemp",
-    "build/proofs/tmp",
 )
 STATE = ROOT / "build" / "proofs"
 PROVED = ("src", "tests", "functions", "local_cloud", "pyproject.toml", "requirements")
@@ -62,14 +60,14 @@ def _path(proof: Proof) -> Path:
 def go_on(proof: Proof, state: dict[str, Any], goal: int) -> None:
     """Try the next units, and note what came of them."""
     count = min(proof.step, goal - state["done"])
-    counts = STATE / "counts.json"
+    counts = _path(proof).with_suffix(".counts")
     counts.unlink(missing_ok=True)
     arguments = [
         part.replace("{file}", property_tests()[state["done"] % len(property_tests())]) for part in proof.tests
     ]
     began = time.monotonic()
     done = subprocess.run(
-        [*PYTEST, *arguments],
+        [*PYTEST, f"--basetemp={_path(proof).with_suffix('.tmp')}", *arguments],
         cwd=ROOT,
         env={**os.environ, VARIABLE: f"{state['done']} {count}", counting.VARIABLE: str(counts)},
         check=False,
