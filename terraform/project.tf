@@ -39,13 +39,14 @@ resource "google_project_service" "this" {
   disable_on_destroy = false # others in the project may use it
 }
 
+# Both are read once their service is there, which its id tells: PROJECT/SERVICE.
 data "google_project" "this" {
-  depends_on = [google_project_service.this]
+  project_id = split("/", google_project_service.this["cloudresourcemanager"].id)[0]
 }
 
 # Makes Cloud Storage's agent if need be; the others come with their services, not at once.
 data "google_storage_project_service_account" "this" {
-  depends_on = [google_project_service.this]
+  project = split("/", google_project_service.this["storage"].id)[0]
 }
 
 resource "time_sleep" "agents" {

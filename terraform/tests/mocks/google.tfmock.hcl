@@ -186,3 +186,8 @@ override_data {
     }]
   }
 }
+
+override_resource {
+  target = google_project_service.this
+  values = { id = "some-project/mocked.googleapis.com" }
+}
