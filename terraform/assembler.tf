@@ -39,9 +39,9 @@ resource "google_cloudfunctions2_function" "assembler" {
   depends_on = [time_sleep.build_rights]
 }
 
-# Its address, once it is there.
+# Its address.
 data "google_cloud_run_v2_service" "assembler" {
-  name     = reverse(split("/", google_cloudfunctions2_function.assembler.id))[0]
+  name     = local.assembler_name
   location = var.region
 }
 

@@ -56,7 +56,7 @@ resource "google_container_cluster" "gke" {
 
 data "google_container_cluster" "gke" {
   count    = local.on_gke ? 1 : 0
-  name     = reverse(split("/", google_container_cluster.gke[0].id))[0]
+  name     = local.gke_cluster_name
   location = var.region
 }
 

@@ -39,14 +39,22 @@ resource "google_project_service" "this" {
   disable_on_destroy = false # others in the project may use it
 }
 
-# Both are read once their service is there, which its id tells: PROJECT/SERVICE.
+# What is read is known only when the resource is there, since it is taken from its id; a later change of the resource
+# does not make it unknown again, as naming the resource in the data source itself would.
+locals {
+  enabled_project  = split("/", google_project_service.this["cloudresourcemanager"].id)[0]
+  assembler_name   = reverse(split("/", google_cloudfunctions2_function.assembler.id))[0]
+  reconciler_name  = reverse(split("/", google_cloudfunctions2_function.reconciler.id))[0]
+  gke_cluster_name = local.on_gke ? reverse(split("/", google_container_cluster.gke[0].id))[0] : ""
+}
+
 data "google_project" "this" {
-  project_id = split("/", google_project_service.this["cloudresourcemanager"].id)[0]
+  project_id = local.enabled_project
 }
 
 # Makes Cloud Storage's agent if need be; the others come with their services, not at once.
 data "google_storage_project_service_account" "this" {
-  project = split("/", google_project_service.this["storage"].id)[0]
+  project = local.enabled_project
 }
 
 resource "time_sleep" "agents" {

@@ -43,9 +43,9 @@ resource "google_cloudfunctions2_function" "reconciler" {
   depends_on = [time_sleep.build_rights]
 }
 
-# Its address, once it is there.
+# Its address.
 data "google_cloud_run_v2_service" "reconciler" {
-  name     = reverse(split("/", google_cloudfunctions2_function.reconciler.id))[0]
+  name     = local.reconciler_name
   location = var.region
 }
 
