@@ -82,6 +82,7 @@ class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     max_instances: int = 6
     region: str = ""  #: of the functions; else that of the bucket of uploads
     health_port: int = 8080
+    leases: int = limits.LEASES  #: chunks that a worker holds at once
     memory_mb: int = 12_288  #: at which a worker is exchanged for a fresh one
 
 
@@ -94,6 +95,8 @@ def environment(variables: Mapping[str, str]) -> CloudEnvironment:
     read = wiring.from_variables(variables, CloudEnvironment, project=project, **buckets)
     if len({read.uploads_bucket, read.chunks_bucket, read.transcripts_bucket}) < 3:
         raise BadInput("LONGSCRIBE_UPLOADS_BUCKET, …_CHUNKS_BUCKET and …_TRANSCRIPTS_BUCKET must be three buckets.")
+    if not 1 <= read.leases <= limits.MAX_LEASES:
+        raise BadInput(f"LONGSCRIBE_LEASES is {read.leases}; give 1 to {limits.MAX_LEASES}.")
     return read
 
 
@@ -276,4 +279,5 @@ def working(variables: Mapping[str, str] = os.environ) -> Working:
         worker=f"{socket.gethostname()}-{os.getpid()}",
         version=__version__,
     )
-    return Working(ports, there.clock, Log("worker", there.clock.now), read.memory_mb * MEGABYTE)
+    log = Log("worker", there.clock.now)
+    return Working(ports, there.clock, log, read.memory_mb * MEGABYTE, leases=read.leases)

@@ -132,3 +132,13 @@ def test_the_buckets_of_a_project_have_names_of_their_own_unless_told() -> None:
         wiring_cloud.environment({"LONGSCRIBE_UPLOADS_BUCKET": "b"})
     with pytest.raises(BadInput, match="three buckets"):
         wiring_cloud.environment({"LONGSCRIBE_PROJECT": "p", "LONGSCRIBE_CHUNKS_BUCKET": "p-longscribe-uploads"})
+
+
+@pytest.mark.parametrize(("leases", "taken"), [("0", False), ("1", True), ("16", True), ("17", False)])
+def test_a_worker_holds_one_to_sixteen_chunks(leases: str, taken: bool) -> None:
+    variables = {"LONGSCRIBE_PROJECT": "p", "LONGSCRIBE_LEASES": leases}
+    if taken:
+        assert wiring_cloud.environment(variables).leases == int(leases)
+    else:
+        with pytest.raises(BadInput, match="give 1 to 16"):
+            wiring_cloud.environment(variables)

@@ -1,6 +1,7 @@
 """The worker's service: it works, tells its health, reports itself, and ends as it is asked to."""
 
 import io
+import json
 import threading
 import time
 import urllib.error
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from longscribe.core import topics
+from longscribe.core.limits import SAMPLE_RATE
 from longscribe.documents import ChunkState
 from longscribe.errors import NoSpace
 from longscribe.messages import UploadEvent
 from longscribe.observe import Log
+from longscribe.ports import Delivery
 from longscribe.services import working
 from longscribe.services.working import Health, Working, resident_bytes
 from longscribe.stages import chunker
@@ -69,6 +72,45 @@ def test_it_works_off_what_waits_and_ends_when_asked(bench: Bench, event: Upload
         until(lambda: done(bench, event))
         made.end()
         assert running.result(10) == 0
+
+
+def test_each_chunk_is_logged_with_the_speed_of_the_model(bench: Bench, event: UploadEvent) -> None:
+    stream = io.StringIO()
+    made = service(bench, stream, recogniser=ToneRecogniser(seconds=0.05))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        until(lambda: done(bench, event))
+        made.end()
+        assert running.result(10) == 0
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    heard = {line["chunk"]: line for line in lines if line["message"] == "A chunk was heard"}
+    assert set(heard) == {chunk.task.index for chunk in bench.chunks(event)}
+    for chunk in bench.chunks(event):
+        assert chunk.result is not None
+        line = heard[chunk.task.index]
+        assert line["seconds"] == pytest.approx(chunk.task.speech / SAMPLE_RATE, abs=0.05)
+        spent = chunk.result.provenance.device_seconds
+        assert line["speed"] == pytest.approx(chunk.task.speech / SAMPLE_RATE / spent, abs=0.05)
+
+
+def test_it_holds_as_many_chunks_as_it_is_told(bench: Bench, event: UploadEvent) -> None:
+    log = Log("worker", bench.clock.now, io.StringIO())
+    asked: list[int] = []
+
+    class Watched(Faulty):
+        def pull(self, subscription: str, limit: int) -> list[Delivery]:
+            asked.append(limit)
+            return bench.queue.pull(subscription, limit)
+
+    ports = bench.worker(queue=Watched(bench.queue, lambda *_: None))
+    made = Working(ports, bench.clock, log, SMALL, resident=lambda: 1_000, leases=2)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        until(lambda: done(bench, event))
+        until(lambda: max(asked) == 2)
+        made.end()
+        assert running.result(10) == 0
+    assert max(asked) == 2
 
 
 def test_it_reports_itself(bench: Bench) -> None:

@@ -12,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
 
+from longscribe.core import limits
 from longscribe.documents import Worker
+from longscribe.messages import ChunkResult, ChunkTask
 from longscribe.observe import Log, Severity
 from longscribe.ports import Clock
 from longscribe.pulling import PullLoop
@@ -44,6 +46,7 @@ class Working:
         log: Log,
         memory_bytes: int,
         resident: Callable[[], int] | None = None,
+        leases: int = limits.LEASES,
     ) -> None:
         """Exchange the process when ``resident`` (its own memory, in bytes) exceeds ``memory_bytes``."""
         self._ports = ports
@@ -53,7 +56,7 @@ class Working:
         self._memory_bytes = memory_bytes
         self._resident = resident or resident_bytes
         self._ending = threading.Event()
-        self._loop = PullLoop(ports, clock, self._failed)
+        self._loop = PullLoop(ports, clock, self._failed, leases, self._heard)
         self._died: BaseException | None = None
 
     def end(self, *_: int | FrameType | None) -> None:
@@ -101,6 +104,20 @@ class Working:
             )
         except Exception as error:  # the next report comes in a minute
             self._failed(error)
+
+    def _heard(self, task: ChunkTask, result: ChunkResult) -> None:
+        provenance = result.provenance
+        seconds = task.speech / limits.SAMPLE_RATE
+        self._log(
+            "A chunk was heard",
+            job=task.job_id,
+            chunk=task.index,
+            run=task.run,
+            attempt=provenance.attempt,
+            seconds=round(seconds, 1),
+            speed=round(seconds / provenance.device_seconds, 1) if provenance.device_seconds else None,
+            worker=provenance.worker,
+        )
 
     def _failed(self, error: Exception) -> None:
         self._log.failure("A step failed and is tried again", error, worker=self._ports.worker)
