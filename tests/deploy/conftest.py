@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.deploy.terraform import Missing, Plan, Terraform, Outcome, prepared
+from tests.deploy.terraform import Missing, Outcome, Plan, Terraform, prepared
 
 
 @pytest.fixture(scope="session")

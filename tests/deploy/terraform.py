@@ -94,7 +94,7 @@ class Outcome:
 def _plan(told: dict[str, Any]) -> Plan:
     resources = tuple(
         Resource(each["address"], each["type"], each["name"], each.get("index"), each["change"]["after"])
-        for each in told["resource_changes"]
+        for each in told.get("resource_changes", [])  # a refused variable leaves none
         if each["mode"] == "managed" and each["change"]["after"] is not None
     )
     outputs = {name: each.get("after") for name, each in told.get("output_changes", {}).items()}
@@ -110,13 +110,13 @@ def prepared(folder: Path) -> Terraform:
     shutil.copytree(ROOT / "build" / "functions", folder / "build" / "functions")
     shutil.copytree(FOLDER, folder / "terraform", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
     made = Terraform(folder / "terraform")
-    begun = made("init", "-backend=false", "-input=false")
+    begun = made("init", "-backend=false", "-input=false", "-no-color")
     if begun.code == 0:
-        begun = made("validate")  # without its providers this is the first that fails
+        begun = made("validate", "-no-color")  # a command that brings them along has nothing to fetch before
     if begun.code != 0:
         raise Missing(
             f"the providers that terraform/versions.tf names (let `terraform init` reach its registry, or name a"
-            f" command that brings them along in {VARIABLE}); it said: {begun.err.strip()[-600:]}"
+            f" command that brings them along in {VARIABLE}); it said: {' '.join(begun.err.split())[:300]}"
         )
     return made
 

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.deploy.terraform import FOLDER, Terraform, Outcome
+from tests.deploy.terraform import FOLDER, Outcome, Terraform
 
 VARIABLES = re.findall(r'^variable "(\w+)"', (FOLDER / "variables.tf").read_text(encoding="utf-8"), re.M)
 
