@@ -63,3 +63,19 @@ run "gke" {
     error_message = "One backend, and one only."
   }
 }
+
+run "shortest" {
+  command = plan
+
+  variables {
+    retention_days = 1
+  }
+}
+
+run "longest" {
+  command = plan
+
+  variables {
+    retention_days = 31
+  }
+}
