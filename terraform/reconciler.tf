@@ -7,6 +7,7 @@ resource "google_service_account" "reconciler" {
 }
 
 resource "google_cloudfunctions2_function" "reconciler" {
+  #checkov:skip=CKV_GCP_124:A call of the chunker's counts as one from outside; only invokers are answered
   name        = "longscribe-reconciler"
   location    = var.region
   description = "Brings on jobs that nobody is working on, and sizes the GPU pool"
