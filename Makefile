@@ -69,6 +69,8 @@ lock:
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo -o requirements/demo.txt
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo --extra gcp --extra functions --extra dev -o requirements/dev.txt
 	$(LOCK) --group pyproject.toml:build -o requirements/build.txt
+	$(LOCK) --group pyproject.toml:gpu -o requirements/gpu.txt
+	$(LOCK) --group pyproject.toml:audit -o requirements/audit.txt
 
 clean:
 	rm -rf .venv build dist

@@ -42,8 +42,8 @@ output "builder" {
 }
 
 output "sources" {
-  description = "Where what they are built from is uploaded to."
-  value       = "gs://${google_storage_bucket.sources.name}/images"
+  description = "The bucket of what they are built from (images/), and of the locks of models (locks/)."
+  value       = "gs://${google_storage_bucket.sources.name}"
 }
 
 output "kubernetes" {
@@ -52,25 +52,39 @@ output "kubernetes" {
 }
 
 locals {
+  pods = {
+    worker  = { account = google_service_account.worker.email, environment = local.worker_environment }
+    chunker = { account = google_service_account.chunker.email, environment = local.chunker_environment }
+  }
+
   kustomization = {
     apiVersion = "kustomize.config.k8s.io/v1beta1"
     kind       = "Kustomization"
     namespace  = "longscribe"
     resources  = ["../../gpu_service/kubernetes"]
     images = [
-      { name = "longscribe-worker", newName = "${local.images}/worker", newTag = var.image },
+      for name, _ in local.pods : { name = "longscribe-${name}", newName = "${local.images}/${name}", newTag = var.image }
     ]
-    configMapGenerator = [{
-      name     = "longscribe-worker"
-      literals = [for name, value in local.worker_environment : "${name}=${value}"]
-    }]
-    patches = [
-      for name, account in { worker = google_service_account.worker.email } : {
-        target                      = { kind = "ServiceAccount", name = "longscribe-${name}" }
+    configMapGenerator = [
+      for name, pod in local.pods :
+      { name = "longscribe-${name}", literals = [for key, value in pod.environment : "${key}=${value}"] }
+    ]
+    patches = concat([
+      for name, pod in local.pods : {
+        target = { kind = "ServiceAccount", name = "longscribe-${name}" }
         patch = yamlencode([{
-          op = "add", path = "/metadata/annotations", value = { "iam.gke.io/gcp-service-account" = account }
+          op = "add", path = "/metadata/annotations", value = { "iam.gke.io/gcp-service-account" = pod.account }
         }])
       }
-    ]
+      ], [{
+        target = { kind = "RoleBinding", name = "longscribe-scaler" }
+        # GKE knows an account by its address, or by its number where the token does not tell the address.
+        patch = yamlencode([{
+          op = "replace", path = "/subjects", value = [
+            for name in [google_service_account.reconciler.email, google_service_account.reconciler.unique_id] :
+            { apiGroup = "rbac.authorization.k8s.io", kind = "User", name = name }
+          ]
+        }])
+    }])
   }
 }

@@ -88,7 +88,18 @@ resource "google_storage_bucket_iam_member" "builder_sources" {
   member = google_service_account.builder.member
 }
 
-# The functions' bundles and what images are built from.
+# The lock of a model that was baked for the first time.
+resource "google_storage_bucket_iam_member" "builder_locks" {
+  bucket = google_storage_bucket.sources.name
+  role   = "roles/storage.objectUser"
+  member = google_service_account.builder.member
+  condition {
+    title      = "locks only"
+    expression = "resource.name.startsWith(\"projects/_/buckets/${google_storage_bucket.sources.name}/objects/locks/\")"
+  }
+}
+
+# The functions' bundles, what images are built from, and the locks of models.
 resource "google_storage_bucket" "sources" {
   #checkov:skip=CKV_GCP_62:Who reads sources is in the audit log; a bucket of access logs would hold nothing more
   #checkov:skip=CKV_GCP_78:A bundle is named by its digest, and is made again from the repository

@@ -64,10 +64,11 @@ override_resource {
 override_resource {
   target = google_service_account.reconciler
   values = {
-    id     = "projects/some-project/serviceAccounts/longscribe-reconciler@some-project.iam.gserviceaccount.com"
-    name   = "projects/some-project/serviceAccounts/longscribe-reconciler@some-project.iam.gserviceaccount.com"
-    email  = "longscribe-reconciler@some-project.iam.gserviceaccount.com"
-    member = "serviceAccount:longscribe-reconciler@some-project.iam.gserviceaccount.com"
+    id        = "projects/some-project/serviceAccounts/longscribe-reconciler@some-project.iam.gserviceaccount.com"
+    name      = "projects/some-project/serviceAccounts/longscribe-reconciler@some-project.iam.gserviceaccount.com"
+    email     = "longscribe-reconciler@some-project.iam.gserviceaccount.com"
+    member    = "serviceAccount:longscribe-reconciler@some-project.iam.gserviceaccount.com"
+    unique_id = "112233445566778899000"
   }
 }
 
