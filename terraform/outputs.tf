@@ -67,7 +67,7 @@ locals {
     ]
     configMapGenerator = [
       for name, pod in local.pods :
-      { name = "longscribe-${name}", literals = [for key, value in pod.environment : "${key}=${value}"] }
+      { name = "longscribe-${name}-environment", literals = [for key, value in pod.environment : "${key}=${value}"] }
     ]
     patches = concat([
       for name, pod in local.pods : {

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import google.auth
 import grpc
@@ -38,15 +39,18 @@ from longscribe.observe import Log
 from longscribe.operating.doctor import Check
 from longscribe.operating.ports import AWAY_SECONDS, Operations, together
 from longscribe.ports import Clock, GpuPool, Jobs, Queue
-from longscribe.services.assembling import Assembling
-from longscribe.services.chunking import Chunking, Waker
-from longscribe.services.reconciling import Reconciling, Unscaled
-from longscribe.services.working import Working
 from longscribe.stages import chunker
 from longscribe.stages.assembler import AssemblerPorts
 from longscribe.stages.chunker import ChunkerPorts
 from longscribe.stages.reconciler import ReconcilerPorts
 from longscribe.stages.worker import WorkerPorts
+
+if TYPE_CHECKING:
+    # Each component installs what it needs: a worker and an operator have nothing that receives events.
+    from longscribe.services.assembling import Assembling
+    from longscribe.services.chunking import Chunking
+    from longscribe.services.reconciling import Reconciling
+    from longscribe.services.working import Working
 
 DECODE_WORKERS = 2
 """Processes that decode one recording in a function of two processors."""
@@ -127,8 +131,10 @@ def _storage(read: CloudEnvironment, variables: Mapping[str, str]) -> storage.Cl
     return storage.Client(project=read.project, **anonymous)
 
 
-def chunking(variables: Mapping[str, str] = os.environ) -> Chunking:
+def chunking(variables: Mapping[str, str] = os.environ) -> "Chunking":
     """Return the chunker's service."""
+    from longscribe.services.chunking import Chunking, Waker
+
     read = environment(variables)
     there = stores(read, variables)
     log = Log("chunker", there.clock.now)
@@ -147,16 +153,20 @@ def chunking(variables: Mapping[str, str] = os.environ) -> Chunking:
     return Chunking(ports, read.uploads_bucket, _chunker_job(read, variables), log)
 
 
-def assembling(variables: Mapping[str, str] = os.environ) -> Assembling:
+def assembling(variables: Mapping[str, str] = os.environ) -> "Assembling":
     """Return the assembler's service."""
+    from longscribe.services.assembling import Assembling
+
     read = environment(variables)
     there = stores(read, variables)
     ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket)
     return Assembling(ports, Log("assembler", there.clock.now))
 
 
-def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
+def reconciling(variables: Mapping[str, str] = os.environ) -> "Reconciling":
     """Return the reconciler's service."""
+    from longscribe.services.reconciling import Reconciling
+
     read = environment(variables)
     there = stores(read, variables)
     ports = ReconcilerPorts(
@@ -176,6 +186,8 @@ def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
 
 def _gpu_pool(read: CloudEnvironment, variables: Mapping[str, str]) -> GpuPool:
     """Return what the reconciler scales."""
+    from longscribe.services.reconciling import Unscaled
+
     if read.gke_endpoint:
         return run.GkePool(_session(), read.gke_endpoint, read.gke_namespace, read.gke_deployment)
     if not read.gpu_pool:
@@ -261,11 +273,12 @@ def _deployment(read: CloudEnvironment, variables: Mapping[str, str]) -> checks.
     )
 
 
-def working(variables: Mapping[str, str] = os.environ) -> Working:
+def working(variables: Mapping[str, str] = os.environ) -> "Working":
     """Return the worker's service, its model loaded. Raises `BadInput` if the model cannot be had."""
     from longscribe.adapters.hardware import keep_memory
     from longscribe.adapters.models import locate
     from longscribe.adapters.whisper import Whisper
+    from longscribe.services.working import Working
 
     read = environment(variables)
     there = stores(read, variables)

@@ -17,7 +17,7 @@ class Absent(Exception):
 def worker_environment(plan: Plan) -> dict[str, str]:
     """Return the variables that Terraform's kustomization gives to workers."""
     maps = yaml.safe_load(plan.outputs["kubernetes"])["configMapGenerator"]
-    (worker,) = [each for each in maps if each["name"] == "longscribe-worker"]
+    (worker,) = [each for each in maps if each["name"] == "longscribe-worker-environment"]
     return dict(literal.split("=", 1) for literal in worker["literals"])
 
 

@@ -75,7 +75,7 @@ def test_the_model_is_loaded_from_memory_that_the_pod_has(manifests: list[dict[s
     assert cache["medium"] == "Memory"
     (container,) = pod["containers"]
     memory = int(container["resources"]["limits"]["memory"].removesuffix("Gi")) * 1024
-    variables = of(manifests, "ConfigMap", "longscribe-worker")["data"]
+    variables = of(manifests, "ConfigMap", "longscribe-worker-")["data"]
     in_memory = sum(_megabytes(each["emptyDir"]["sizeLimit"]) for each in pod["volumes"])
     assert in_memory + environment(variables).memory_mb < memory
     mounted = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
@@ -88,7 +88,7 @@ def _megabytes(quantity: str) -> int:
 
 def test_health_is_asked_where_the_worker_answers(manifests: list[dict[str, Any]]) -> None:
     (container,) = dict(pods(manifests))["worker"]["containers"]
-    variables = of(manifests, "ConfigMap", "longscribe-worker")["data"]
+    variables = of(manifests, "ConfigMap", "longscribe-worker-")["data"]
     assert container["ports"] == [{"name": "health", "containerPort": environment(variables).health_port}]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert container[probe]["httpGet"] == {"path": "/healthz", "port": "health"}
@@ -120,7 +120,7 @@ def test_pods_are_the_identities_and_images_of_terraform(manifests: list[dict[st
         images = {each["image"] for each in [*pod["containers"], *pod.get("initContainers", [])]}
         assert images == {f"europe-west4-docker.pkg.dev/some-project/longscribe/{name}:tag"}
         (source,) = pod["containers"][0]["envFrom"]
-        assert source["configMapRef"]["name"] == of(manifests, "ConfigMap", f"longscribe-{name}")["metadata"]["name"]
+        assert source["configMapRef"]["name"] == of(manifests, "ConfigMap", f"longscribe-{name}-")["metadata"]["name"]
 
 
 def test_the_reconciler_may_size_one_deployment(manifests: list[dict[str, Any]], plans: dict[str, Plan]) -> None:

@@ -1,5 +1,7 @@
 """The environment, read in one place; and which adapters it gives."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,3 +144,10 @@ def test_a_worker_holds_one_to_sixteen_chunks(leases: str, taken: bool) -> None:
     else:
         with pytest.raises(BadInput, match="give 1 to 16"):
             wiring_cloud.environment(variables)
+
+
+def test_a_worker_and_an_operator_need_nothing_that_receives_events() -> None:
+    absent = ("cloudevents", "functions_framework", "flask", "werkzeug")
+    script = f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import longscribe.wiring_cloud"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

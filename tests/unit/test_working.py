@@ -15,7 +15,7 @@ import pytest
 from longscribe.core import topics
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.documents import ChunkState
-from longscribe.errors import NoSpace
+from longscribe.errors import NoSpace, Transient
 from longscribe.messages import UploadEvent
 from longscribe.observe import Log
 from longscribe.ports import Delivery
@@ -123,6 +123,50 @@ def test_it_reports_itself(bench: Bench) -> None:
     (worker,) = bench.jobs.workers()
     assert (worker.name, worker.model, worker.device) == ("bench", "base", "cpu")
     assert time.time() - 30 < worker.since <= worker.pulled
+
+
+def test_a_queue_that_is_away_for_a_while_is_asked_again(
+    bench: Bench, event: UploadEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "AWAY_SECONDS", 0.02)
+    pulls = 0
+
+    def fail(call: str, _: object) -> None:
+        nonlocal pulls
+        if call == "pull":
+            pulls += 1
+            if pulls in (2, 3):
+                raise Transient("The network is away.")
+
+    stream = io.StringIO()
+    made = service(bench, stream, queue=Faulty(bench.queue, fail))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        until(lambda: done(bench, event))
+        made.end()
+        assert running.result(10) == 0
+    assert stream.getvalue().count("Transient") >= 2
+    states = {chunk.state for chunk in bench.chunks(event)}
+    assert states == {ChunkState.DONE}
+
+
+@pytest.mark.parametrize("grown", [False, True], ids=["asked to end", "grown"])
+def test_a_worker_whose_queue_is_away_ends_as_any_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, grown: bool
+) -> None:
+    monkeypatch.setattr(working, "AWAY_SECONDS", 0.02)
+
+    def fail(call: str, _: object) -> None:
+        if call == "pull":
+            raise Transient("The network is away.")
+
+    made = service(bench, memory=999 if grown else SMALL, queue=Faulty(bench.queue, fail))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        if not grown:
+            time.sleep(0.2)
+            made.end()
+        assert running.result(10) == 0
 
 
 def test_a_report_that_fails_is_logged_and_no_more(bench: Bench) -> None:
