@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DELETE_ON_ERROR:
-.PHONY: demo test properties check bench cloud bundle lock clean
+.PHONY: demo test properties check bench cloud bundle image deploy destroy diagram audit lock clean
 
 # The installed set is marked by a stamp of its own, so that the demo does not wait for the test tools.
 .venv/demo.stamp: requirements/demo.txt pyproject.toml
@@ -57,6 +57,34 @@ cloud: .venv/dev.stamp
 # Each function as a folder and a zip in build/functions/, the same bytes for the same sources.
 bundle: .venv/demo.stamp
 	$(BIN)/python functions/bundle.py
+
+# PROJECT=… REGION=…: all of it on Google Cloud, images included. It takes gcloud, terraform, and for T4s kubectl.
+# TAG=… takes images that are there already. docs/operations.md has the rest.
+deploy: bundle
+	deploy/deploy.sh up
+
+# The images alone; what runs stays as it is.
+image: bundle
+	deploy/deploy.sh image
+
+# Takes it down. Recordings and transcripts stay, unless DATA=delete.
+destroy: bundle
+	deploy/deploy.sh down
+
+export PROJECT REGION TAG DATA
+
+# docs/deployment.md, from what Terraform plans.
+diagram: .venv/dev.stamp
+	$(BIN)/python -m deploy.diagram
+
+.venv/audit.stamp: requirements/audit.txt
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	touch $@
+
+# What a deployment is made of, looked through for what is unsafe; each exception has its reason beside it.
+audit: .venv/audit.stamp
+	.venv/audit/bin/checkov --config-file deploy/checkov.yaml
 
 # uv must be on the PATH; no host is written into the files.
 LOCK = uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \

@@ -36,6 +36,16 @@ output "images" {
   value       = local.images
 }
 
+output "image" {
+  description = "The tag of the images that run."
+  value       = var.image
+}
+
+output "model" {
+  description = "The model that workers hold, to be baked into their image."
+  value       = var.model
+}
+
 output "builder" {
   description = "Who builds them."
   value       = google_service_account.builder.id
