@@ -186,7 +186,11 @@ def test_the_first_build_writes_a_models_lock_and_the_next_keep_to_it(
     baking.bake("large", tmp_path / "first", locks, hub)
     written = tmp_path / "first" / "large.json"
     lock = json.loads(written.read_text())
-    assert (lock["repository"], lock["revision"], list(lock["files"])) == ("somebody/large", "second", ["model.bin"])
+    assert (lock["repository"], lock["revision"], list(lock["files"])) == (
+        "somebody/large",
+        "second",
+        ["model.bin"],
+    )
     shutil.copy(written, locks)
     hub.bytes["third"] = b"newest"
     baking.bake("large", tmp_path / "again", locks, hub)

@@ -120,7 +120,9 @@ def test_pods_are_the_identities_and_images_of_terraform(manifests: list[dict[st
         images = {each["image"] for each in [*pod["containers"], *pod.get("initContainers", [])]}
         assert images == {f"europe-west4-docker.pkg.dev/some-project/longscribe/{name}:tag"}
         (source,) = pod["containers"][0]["envFrom"]
-        assert source["configMapRef"]["name"] == of(manifests, "ConfigMap", f"longscribe-{name}-")["metadata"]["name"]
+        assert (
+            source["configMapRef"]["name"] == of(manifests, "ConfigMap", f"longscribe-{name}-")["metadata"]["name"]
+        )
 
 
 def test_the_reconciler_may_size_one_deployment(manifests: list[dict[str, Any]], plans: dict[str, Plan]) -> None:

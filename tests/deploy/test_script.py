@@ -168,7 +168,9 @@ def test_what_a_tear_down_left_is_taken_over(empty: Cloud) -> None:
 def test_a_tear_down_keeps_what_people_own(empty: Cloud) -> None:
     done = empty.run("down")
     assert done.returncode == 0
-    assert empty.order("state rm google_storage_bucket.uploads", "state rm google_storage_bucket.transcripts", "destroy")
+    assert empty.order(
+        "state rm google_storage_bucket.uploads", "state rm google_storage_bucket.transcripts", "destroy"
+    )
     assert not empty.calls("storage rm")
     assert "recordings and transcripts" in done.stderr
 

@@ -258,7 +258,9 @@ def test_alerts_are_told_to_somebody_who_is_named(plans: dict[str, Plan]) -> Non
 
 
 def test_gpus_are_called_idle_only_after_the_reconciler_had_its_time(plan: Plan) -> None:
-    for condition in blocks(plan.one("google_monitoring_alert_policy.idle_gpus"), "conditions", "condition_threshold"):
+    for condition in blocks(
+        plan.one("google_monitoring_alert_policy.idle_gpus"), "conditions", "condition_threshold"
+    ):
         assert seconds(condition["duration"]) > scaling.IDLE_SECONDS
 
 
