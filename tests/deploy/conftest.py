@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from tests.deploy.terraform import Missing, Outcome, Plan, Terraform, prepared
+from deploy.plans import Missing, Outcome, Plan, Terraform, prepared
 
 
 @pytest.fixture(scope="session")

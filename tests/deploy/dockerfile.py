@@ -1,4 +1,4 @@
-"""A Dockerfile carried out in folders: the same COPY, RUN, ENV and CMD lines, on this machine's Python, without Docker.
+"""A Dockerfile carried out in folders: the same COPY, RUN, ENV and CMD lines, with this Python, without Docker.
 
 Each stage is a folder of its own, so a file that a stage was not given is not there. What a path of the image is,
 ``/opt/longscribe``, is that path under the stage's folder.

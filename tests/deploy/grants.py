@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from tests.deploy.terraform import ROOT, Plan, Resource
+from deploy.plans import ROOT, Plan, Resource
 
 SECURITY = ROOT / "SECURITY.md"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.deploy.terraform import ROOT, Plan
+from deploy.plans import ROOT, Plan
 
 
 class Absent(Exception):

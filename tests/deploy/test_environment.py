@@ -6,12 +6,12 @@ import google.auth
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
+from deploy.plans import Plan, block, blocks
 from longscribe import wiring_cloud
 from longscribe.adapters.gcp.run import ChunkerJob, CloudRunPool, GkePool
 from longscribe.core import limits
 from longscribe.services.reconciling import Unscaled
 from tests.deploy.kustomize import worker_environment
-from tests.deploy.terraform import Plan, block, blocks
 
 PARENT = "projects/some-project/locations/europe-west4"
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from deploy.plans import FOLDER, Plan, Terraform, block
 from tests.deploy.grants import granted, promised
-from tests.deploy.terraform import FOLDER, Plan, Terraform, block
 
 DEPLOYMENT = "-filter=tests/deployment.tftest.hcl"
 BROAD = {"owner", "editor", "viewer", "storage.admin", "pubsub.admin", "run.admin", "datastore.owner"}

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -12,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.plans import ROOT
 from longscribe.adapters.models import PACKAGED
 from tests.deploy.conftest import lacking
 from tests.deploy.dockerfile import Stage, carried_out, instructions
-from tests.deploy.terraform import ROOT
 
 GPU = ROOT / "gpu_service"
 DOCKERFILE = GPU / "Dockerfile"
@@ -221,4 +220,4 @@ def test_every_lock_of_a_model_is_whole() -> None:
         lock = json.loads(path.read_text(encoding="utf-8"))
         assert set(lock) == {"repository", "revision", "files"}
         assert "model.bin" in lock["files"]
-        assert os.path.basename(path) != "base.json"
+        assert path.name != "base.json"

@@ -9,13 +9,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from deploy.plans import ROOT, Plan
 from longscribe.adapters.gcp.run import EVENT_VARIABLE
 from longscribe.messages import UploadEvent, decode
 from longscribe.services.working import GRACE_SECONDS
 from longscribe.wiring_cloud import environment
 from tests.deploy.conftest import lacking
 from tests.deploy.kustomize import Absent, built
-from tests.deploy.terraform import ROOT, Plan
 
 VERSION = "1.33"
 """Of Kubernetes: GKE's regular channel has this or a newer one."""

@@ -5,13 +5,13 @@ import re
 
 import msgspec
 
+from deploy.plans import ROOT, Plan, block, blocks
 from longscribe import wiring_cloud
 from longscribe.adapters.gcp import checks, firestore
 from longscribe.core import topics, uploads
 from longscribe.services import reconciling, working
 from longscribe.stages.reconciler import Action
 from longscribe.wiring_cloud import CloudEnvironment
-from tests.deploy.terraform import ROOT, Plan, block, blocks
 
 PROJECT = "some-project"
 TOPICS = {topics.CHUNKS_HIGH, topics.CHUNKS_LOW, topics.RESULTS, topics.DEAD_CHUNKS, topics.DEAD_RESULTS}

@@ -6,11 +6,11 @@ import subprocess
 
 import typer.main
 
+from deploy.plans import FOLDER, ROOT, Outcome, Plan, Terraform
 from longscribe import cli, wiring_cloud
 from longscribe.core import limits, scaling
 from tests.deploy import commands
 from tests.deploy.conftest import lacking
-from tests.deploy.terraform import FOLDER, ROOT, Outcome, Plan, Terraform
 
 TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 LINES = [tuple(words) for words in commands.lines(TEXT)]

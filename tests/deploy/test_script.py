@@ -1,4 +1,4 @@
-"""What `make deploy` and `make destroy` call, and in which order: with stand-ins that write down how they are called."""
+"""What `make deploy` and `make destroy` call, and in which order: stand-ins write down how they are called."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.terraform import ROOT
+from deploy.plans import ROOT
 
 SCRIPT = ROOT / "deploy" / "deploy.sh"
 
@@ -21,7 +21,7 @@ esac
 
 @dataclass
 class Cloud:
-    """A project, as far as the commands tell of it: by the words of a call, what it answers; ``$`` is a call's end."""
+    """A project, as far as commands tell of it: what a call with these words answers; ``$`` is a call's end."""
 
     folder: Path
     answers: dict[str, str] = field(default_factory=dict)

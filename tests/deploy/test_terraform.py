@@ -2,7 +2,7 @@
 
 import re
 
-from tests.deploy.terraform import FOLDER, Outcome, Terraform
+from deploy.plans import FOLDER, ROOT, Outcome, Terraform
 
 VARIABLES = re.findall(r'^variable "(\w+)"', (FOLDER / "variables.tf").read_text(encoding="utf-8"), re.M)
 
@@ -37,3 +37,13 @@ def test_every_variable_is_described_and_refuses_something() -> None:
         conditions = len(re.findall(r"^    condition +=", body, re.M))
         assert conditions >= 1, name
         assert refused.count(name) >= conditions, f"tests/variables.tftest.hcl does not try {name}"
+
+
+def test_every_exception_from_the_audit_has_its_reason_beside_it() -> None:
+    files = [*FOLDER.glob("*.tf"), *(ROOT / "gpu_service").rglob("*")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files if path.is_file())
+    skipped = re.findall(r"#\s*checkov:skip=(\w+)(.*)", text)
+    assert len(skipped) > 10
+    assert [name for name, reason in skipped if not re.fullmatch(r":\S.{15,}", reason)] == []
+    config = (ROOT / "deploy" / "checkov.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"^  - CKV\w+$", config, re.M) == []

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from deploy.plans import FOLDER, Outcome, Plan, Resource, block, blocks
 from longscribe.core import limits, scaling
 from longscribe.services.chunking import TIME_SECONDS
-from tests.deploy.terraform import FOLDER, Outcome, Plan, Resource, block, blocks
 
 LONGEST_ACKNOWLEDGEMENT = 600
 """Seconds: Pub/Sub's."""
