@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DELETE_ON_ERROR:
-.PHONY: demo test properties check bench cloud bundle image deploy destroy diagram audit lock clean
+.PHONY: demo test properties check bench cloud bundle image deploy destroy diagram audit sbom lock clean
 
 # The installed set is marked by a stamp of its own, so that the demo does not wait for the test tools.
 .venv/demo.stamp: requirements/demo.txt pyproject.toml
@@ -85,6 +85,14 @@ diagram: .venv/dev.stamp
 # What a deployment is made of, looked through for what is unsafe; each exception has its reason beside it.
 audit: .venv/audit.stamp
 	.venv/audit/bin/checkov --config-file deploy/checkov.yaml
+
+# What functions and workers are made of, as CycloneDX, in build/sbom/: out of the locks, the same for the same locks.
+sbom: .venv/dev.stamp
+	mkdir -p build/sbom
+	for part in functions worker gpu; do \
+		$(BIN)/cyclonedx-py requirements requirements/$$part.txt --output-reproducible \
+			--output-file build/sbom/$$part.json || exit 1; \
+	done
 
 # uv must be on the PATH; no host is written into the files.
 LOCK = uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \

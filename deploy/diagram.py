@@ -1,4 +1,4 @@
-"""``make diagram``: docs/deployment.md, a picture of what Terraform plans: triggers, pushes and grants as arrows."""
+"""``make diagram``: docs/deployment.md, a picture of what Terraform plans: its arrows are triggers and grants."""
 
 import sys
 import tempfile
@@ -12,7 +12,8 @@ PAGE = ROOT / "docs" / "deployment.md"
 HEAD = """# What is deployed
 
 Made by `make diagram` from what Terraform plans: no arrow is drawn that is not configured. Triggers and pushes are
-thick, grants thin, dead letters dotted. With T4s the pool is a Deployment on GKE. It has not been run on Google Cloud.
+thick, grants thin, dead letters dotted. With T4s the pool is a Deployment on GKE. It has not been run on Google
+Cloud.
 
 """
 

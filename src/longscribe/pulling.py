@@ -76,7 +76,7 @@ class PullLoop:
         clock: Clock,
         on_error: Callable[[Exception], None],
         leases: int = limits.LEASES,
-        on_heard: Callable[[ChunkTask, ChunkResult], None] = lambda task, result: None,
+        on_heard: Callable[[ChunkTask, ChunkResult], None] = lambda *_: None,
     ) -> None:
         """Tell ``on_error`` of what failed, ``on_heard`` of each result that was published."""
         self._ports = ports
