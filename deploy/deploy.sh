@@ -44,7 +44,8 @@ adopt() {
 tag() {
     {
         echo "$MODEL"
-        git ls-files -z --cached --others --exclude-standard -- src functions gpu_service requirements |
+        git ls-files -z --cached --others --exclude-standard -- \
+            src functions gpu_service requirements ':!gpu_service/kubernetes' |
             sort -z | xargs -0 sha256sum
     } | sha256sum | cut -c1-12
 }

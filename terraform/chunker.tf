@@ -176,6 +176,7 @@ resource "time_sleep" "build_rights" {
   create_duration = "60s"
   depends_on = [
     google_project_iam_member.builder_logs, google_artifact_registry_repository_iam_member.builder_images,
-    google_storage_bucket_iam_member.builder_sources, google_project_iam_member.eventarc_agent,
+    google_storage_bucket_iam_member.builder_sources, google_project_iam_member.builder_copies,
+    google_project_iam_member.eventarc_agent,
   ]
 }

@@ -88,6 +88,17 @@ resource "google_storage_bucket_iam_member" "builder_sources" {
   member = google_service_account.builder.member
 }
 
+# Cloud Functions copies a bundle into a bucket of its own, which the first function makes, and builds it from there.
+resource "google_project_iam_member" "builder_copies" {
+  project = var.project
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.builder.member
+  condition {
+    title      = "functions' sources only"
+    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${data.google_project.this.number}-${var.region}\")"
+  }
+}
+
 # The lock of a model that was baked for the first time.
 resource "google_storage_bucket_iam_member" "builder_locks" {
   bucket = google_storage_bucket.sources.name

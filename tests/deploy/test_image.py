@@ -65,6 +65,7 @@ def test_the_worker_starts_without_a_network(image: dict[str, Stage], tmp_path: 
         "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1",
     }
     command = [worker.inside(word) for word in worker.command]
+    before = set(worker.folder.rglob("*"))
     script = 'ip link set lo up && exec "$@"'
     done = subprocess.run(
         ["unshare", "--net", "--map-root-user", "sh", "-c", script, "sh", sys.executable, "-c", WATCHES, *command],
@@ -78,6 +79,7 @@ def test_the_worker_starts_without_a_network(image: dict[str, Stage], tmp_path: 
     assert done.returncode == 0, done.stderr[-2_000:]
     assert done.stdout.splitlines()[-1] == "health 200 exit 0"
     assert "Traceback" not in done.stdout + done.stderr
+    assert set(worker.folder.rglob("*")) == before  # its file system may be read-only
 
 
 def test_the_model_that_was_baked_is_the_published_one(image: dict[str, Stage]) -> None:

@@ -50,7 +50,7 @@ def test_the_bill_of_materials_is_the_lock_and_the_same_each_time(name: str, tmp
 
 @pytest.mark.parametrize("name", ["functions", "worker"])
 def test_ffmpeg_is_past_its_critical_flaw(name: str) -> None:
-    """17.0.1 shipped one, and no scanner of Python packages sees inside the wheel: so the tested wheel is shipped."""
+    """17.0.1 shipped one, and no scanner of packages sees inside the wheel: so the tested wheel is shipped."""
     version = locked(name)["av"]
     assert tuple(int(part) for part in version.split(".")[:2]) >= (17, 1)
     assert version == locked("dev")["av"] == av.__version__
