@@ -91,6 +91,6 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     updated: float = 0.0
     queued: float = 0.0  #: when its message was last sent, or was about to be
     sendings: int = 1  #: of that run's message: more than one where it was taken for lost
-    overwritten: float = 0.0  #: when a result last changed what it says although it was no longer pending
+    overwritten: float = 0.0  #: when a result was last stored although it was no longer pending
     result: ChunkResult | None = None  #: while a later run is pending, still the one before
     reason: str | None = None  #: why the last run was given up

@@ -33,6 +33,7 @@ from longscribe.adapters.media.av_media import AvMedia
 from longscribe.core import limits, topics
 from longscribe.core.scaling import Fleet
 from longscribe.core.settings import Settings
+from longscribe.core.uploads import COMPLAINT
 from longscribe.errors import BadInput
 from longscribe.messages import BlobRef
 from longscribe.observe import Log
@@ -235,7 +236,10 @@ def operating(project: str, variables: Mapping[str, str] = os.environ) -> tuple[
         deployment = _deployment(read, variables)
 
     def delete_upload(recording: BlobRef) -> bool:
-        return recording.bucket == read.uploads_bucket and there.blobs.delete_generation(recording)
+        if recording.bucket != read.uploads_bucket or not there.blobs.delete_generation(recording):
+            return False
+        there.blobs.delete(recording.bucket, recording.name + COMPLAINT)
+        return True
 
     operations = Operations(
         blobs=there.blobs,

@@ -24,6 +24,9 @@ from longscribe.errors import Gone
 from longscribe.ports import Samples
 from longscribe.wiring import SystemClock
 
+PAUSE_SECONDS = 0.1
+"""Between two looks."""
+
 SENTENCES = (
     "The harbour master counted eleven boats before breakfast, and wrote their names in a green book.",
     "Nobody remembers who planted the apple trees behind the school.",
@@ -120,9 +123,9 @@ class Person:
     def chunks(self, upload: Upload) -> list[Chunk]:
         return list(self.jobs.chunks(upload.job_id))
 
-    def ended(self, upload: Upload, seconds: float = 40.0) -> Job:
+    def ended(self, upload: Upload, seconds: float = 40.0, pause: float = PAUSE_SECONDS) -> Job:
         """Wait until the job has ended."""
-        until(lambda: (job := self.job(upload)) is not None and job.state.ended, seconds)
+        until(lambda: (job := self.job(upload)) is not None and job.state.ended, seconds, pause)
         return self.jobs.job(upload.job_id)
 
     def coverage(self, job: Job) -> list[dict[str, Any]]:
@@ -150,9 +153,9 @@ def comparable(document: str) -> str:
     return json.dumps(members)
 
 
-def until(look: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait until ``look`` finds something."""
+def until(look: Callable[[], object], seconds: float = 60.0, pause: float = PAUSE_SECONDS) -> None:
+    """Wait until ``look`` finds something, with a pause after each look that found nothing."""
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.1)
+        time.sleep(pause)

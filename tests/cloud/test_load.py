@@ -1,6 +1,5 @@
 """Many recordings at once, and what a chunk costs. LONGSCRIBE_TEST_SIZE=full takes the sizes the promises name."""
 
-import os
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,10 +8,8 @@ from google.cloud.firestore_v1.types import RunQueryResponse
 
 from local_cloud.deployment import LocalCloud
 from longscribe.documents import JobState
-from tests.cloud.conftest import HASHING, Watched
+from tests.cloud.conftest import FULL, HASHING, Watched
 from tests.cloud.people import Person, speech, until
-
-FULL = os.environ.get("LONGSCRIBE_TEST_SIZE") == "full"
 
 PER_CHUNK = {"written": 2, "read": 6, "published": 2}
 """Documents: made and answered; read by the worker (job, chunk), by the assembler (chunk, job, a pending one), and

@@ -16,6 +16,7 @@ from longscribe import cli, wiring_cloud
 from longscribe.cli.store import Store
 from longscribe.core import topics
 from longscribe.core.limits import MAX_ATTEMPTS_CLOUD
+from longscribe.core.uploads import COMPLAINT
 from longscribe.documents import ChunkState, JobState, Worker
 from longscribe.operating import ports
 from tests.cloud.conftest import HASHING, Quiet
@@ -141,6 +142,15 @@ def test_a_job_is_deleted_with_its_upload(longscribe: Command, person: Person, d
     cloud = person.cloud
     for bucket, prefix in ((cloud.uploads, NAME), (cloud.chunks, done.job_id), (cloud.transcripts, done.job_id)):
         assert not list(person.storage.bucket(bucket).list_blobs(prefix=prefix))
+
+
+def test_a_refused_upload_is_deleted_with_its_note(longscribe: Command, person: Person, alone: None) -> None:
+    upload = person.upload(NAME, b"this is no recording")
+    assert person.ended(upload).state is JobState.FAILED
+    bucket = person.storage.bucket(person.cloud.uploads)
+    until(lambda: bucket.blob(NAME + COMPLAINT).exists())
+    assert answered(longscribe, "delete", upload.job_id, "--yes")["upload"] is True
+    assert not list(bucket.list_blobs(prefix=NAME))
 
 
 def test_an_upload_that_was_overwritten_since_is_kept(longscribe: Command, person: Person, done: Upload) -> None:

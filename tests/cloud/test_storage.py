@@ -180,6 +180,16 @@ def test_a_service_that_is_not_there_is_told() -> None:
         blobs.create("bucket", "a.flac", b"")
 
 
+def test_only_the_newest_generation_is_deleted(blobs: GcsBlobs, bucket: str) -> None:
+    old = blobs.replace(bucket, "talk.mp3", b"old")
+    new = blobs.replace(bucket, "talk.mp3", b"new")
+    assert blobs.delete_generation(old) is False
+    assert blobs.read(new) == b"new"
+    assert blobs.delete_generation(new) is True
+    assert blobs.delete_generation(new) is False
+    assert not list(blobs.names(bucket))
+
+
 def test_a_bucket_that_is_not_there_cannot_be_written(blobs: GcsBlobs) -> None:
     for write in (blobs.create, blobs.replace):
         with pytest.raises(Misconfigured, match="no bucket 'none-such'"):

@@ -132,13 +132,13 @@ def test_messages_for_a_deleted_job_are_dropped(bench: Bench, event: UploadEvent
     assert take_dead_letter(encode(task), bench.assembler()).what is Assembled.DROPPED
 
 
-def test_a_replay_overwrites_its_result_and_leaves_the_finished_job_alone(bench: Bench, event: UploadEvent) -> None:
+def test_a_replay_overwrites_its_result_and_leaves_the_job_finished(bench: Bench, event: UploadEvent) -> None:
     messages = results(bench)
     for data in messages:
         take_result(data, bench.assembler())
     again = decode(messages[1], ChunkResult)
     again = replace(again, provenance=replace(again.provenance, worker="another"))
-    assert take_result(encode(again), bench.assembler()).what is Assembled.STORED
+    assert take_result(encode(again), bench.assembler()).what is Assembled.LATE
     stored = bench.jobs.chunk(job_id(event), again.index).result
     assert stored == again
     assert bench.job(event).state is JobState.COMPLETE

@@ -45,15 +45,14 @@ def created(chunk: Chunk, now: float) -> Chunk:
 def answered(chunk: Chunk, result: ChunkResult, now: float) -> Chunk | None:
     """Return ``chunk`` *done* with ``result``; None for a result of another run or of other settings.
 
-    The chunk itself comes back if it holds this very result. A replay overwrites, a chunk given up is healed; where
-    that changes what the chunk says, provenance apart, ``overwritten`` tells the time.
+    The chunk itself comes back if it holds this very result. A replay overwrites, a chunk given up is healed, and
+    ``overwritten`` tells the time of that.
     """
     if (result.run, result.settings_hash) != (chunk.task.run, chunk.task.settings_hash):
         return None
     if chunk.state is ChunkState.DONE and chunk.result == result:
         return chunk
-    said = chunk.result.windows if chunk.state is ChunkState.DONE and chunk.result is not None else None
-    late = chunk.state is not ChunkState.PENDING and said != result.windows
+    late = chunk.state is not ChunkState.PENDING
     return replace(
         chunk,
         state=ChunkState.DONE,
