@@ -32,8 +32,13 @@ resource "google_storage_bucket" "chunks" {
 
 resource "google_pubsub_topic" "chunks" {
   #checkov:skip=CKV_GCP_83:Google's own keys encrypt it; messages hold no audio, name or text
-  for_each   = toset(["high", "low"])
-  name       = "longscribe-chunks-${each.key}"
+  for_each = toset(["high", "low"])
+  name     = "longscribe-chunks-${each.key}"
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+
   depends_on = [google_project_service.this]
 }
 
@@ -61,7 +66,12 @@ resource "google_pubsub_subscription" "chunks" {
 # What every attempt failed at; the assembler names it as missing.
 resource "google_pubsub_topic" "dead_chunks" {
   #checkov:skip=CKV_GCP_83:Google's own keys encrypt it; messages hold no audio, name or text
-  name       = "longscribe-chunks-dead"
+  name = "longscribe-chunks-dead"
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+
   depends_on = [google_project_service.this]
 }
 

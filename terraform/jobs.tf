@@ -13,8 +13,8 @@ locals {
   collections = ["jobs", "chunks", "workers"]
 
   # Never searched. A document with a time for each word would be over Firestore's 40,000 index entries.
-  unindexed = { for pair in setproduct(["jobs", "chunks", "workers"], ["document", "write"]) :
-  "${pair[0]}.${pair[1]}" => { collection = pair[0], field = pair[1] } if pair[0] != "workers" || pair[1] != "write" }
+  unindexed = { for field in ["jobs.document", "jobs.write", "chunks.document", "chunks.write", "workers.document"] :
+  field => { collection = split(".", field)[0], field = split(".", field)[1] } }
 
   # Every component but the pushing ones keeps its state there. The role can be granted on the project alone; the
   # condition narrows it to this database.

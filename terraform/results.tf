@@ -2,7 +2,12 @@
 
 resource "google_pubsub_topic" "results" {
   #checkov:skip=CKV_GCP_83:Google's own keys encrypt it
-  name       = "longscribe-results"
+  name = "longscribe-results"
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+
   depends_on = [google_project_service.this]
 }
 
@@ -47,7 +52,12 @@ resource "google_pubsub_subscription" "pushed" {
 # What the assembler could not take. Only people read it.
 resource "google_pubsub_topic" "dead_results" {
   #checkov:skip=CKV_GCP_83:Google's own keys encrypt it
-  name       = "longscribe-results-dead"
+  name = "longscribe-results-dead"
+
+  message_storage_policy {
+    allowed_persistence_regions = [var.region]
+  }
+
   depends_on = [google_project_service.this]
 }
 

@@ -102,6 +102,22 @@ def test_every_topic_has_a_subscription(plan: Plan) -> None:
     assert dead <= topics
 
 
+def test_messages_are_kept_in_the_region(plan: Plan) -> None:
+    """By itself Pub/Sub keeps them wherever they are published."""
+    for each in plan.all("google_pubsub_topic"):
+        assert block(each.values, "message_storage_policy")["allowed_persistence_regions"] == ["europe-west4"]
+    for kind, argument in PLACES.items():
+        assert {each.values[argument].lower() for each in plan.all(kind)} == {"europe-west4"}
+
+
+PLACES = {
+    "google_storage_bucket": "location",
+    "google_firestore_database": "location_id",
+    "google_cloudfunctions2_function": "location",
+    "google_artifact_registry_repository": "location",
+}
+
+
 def test_dead_letters_are_moved_by_an_agent_that_may(plan: Plan) -> None:
     publishes = {
         each.values["topic"]
