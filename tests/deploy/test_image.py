@@ -138,20 +138,41 @@ def test_scripts_are_clean() -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_build_makes_both_stages_and_nothing_else_is_sent() -> None:
+def test_the_build_makes_both_stages() -> None:
     build = yaml.safe_load((GPU / "cloudbuild.yaml").read_text(encoding="utf-8"))
     stages = [word.partition("=")[2] for step in build["steps"] for word in step["args"] if "--target=" in word]
-    named = [words.partition(" AS ")[2] for name, words in instructions(DOCKERFILE.read_text()) if name == "FROM"]
+    named = [words.partition(" AS ")[2] for name, words in dockerfile() if name == "FROM"]
     assert set(stages) <= set(named)
     assert [image.rpartition("/")[2].partition(":")[0] for image in build["images"]] == stages
-    sources = {
-        word.split("/")[0]
-        for name, words in instructions(DOCKERFILE.read_text(encoding="utf-8"))
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    return list(instructions(DOCKERFILE.read_text(encoding="utf-8")))
+
+
+def test_what_the_build_copies_is_sent_and_no_more() -> None:
+    if shutil.which("gcloud") is None:
+        lacking("gcloud, which tells what it would send")
+    subprocess.run([sys.executable, ROOT / "functions" / "bundle.py"], check=True)
+    listed = ["gcloud", "meta", "list-files-for-upload", ROOT]
+    sent = subprocess.run(listed, check=True, capture_output=True, text=True).stdout.splitlines()
+    copied = {
+        source
+        for name, words in dockerfile()
         if name == "COPY" and not words.startswith("--from")
-        for word in words.split()[:-1]
+        for source in words.split()[:-1]
     }
-    sent = (ROOT / ".gcloudignore").read_text(encoding="utf-8")
-    assert {source for source in sources if f"\n!/{source}/\n" not in sent} == set()
+    assert copied
+    assert [source for source in copied if not any(f"{file}/".startswith(f"{source}/") for file in sent)] == []
+    assert {file.split("/")[0] for file in sent} == {"build", "gpu_service", "requirements", "src"}
+    assert [file for file in sent if file.startswith("build/") and "/functions/chunker/" not in file] == []
+    ignored = (GPU / "Dockerfile.dockerignore").read_text(encoding="utf-8")
+    assert set(re.findall(r"^!(\S+)$", ignored, re.M)) == {
+        "build/functions/chunker",
+        "gpu_service",
+        "requirements",
+        "src",
+    }
 
 
 @pytest.fixture(scope="module")
