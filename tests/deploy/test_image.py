@@ -214,6 +214,7 @@ def test_the_first_build_writes_a_models_lock_and_the_next_keep_to_it(
         "second",
         ["model.bin"],
     )
+    assert [path.name for path in (tmp_path / "first" / "large").iterdir()] == ["model.bin"]
     shutil.copy(written, locks)
     hub.bytes["third"] = b"newest"
     baking.bake("large", tmp_path / "again", locks, hub)
