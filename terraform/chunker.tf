@@ -1,4 +1,4 @@
-# Uploads → chunks. It decodes what strangers made, so it holds no right over workers, jobs' results or transcripts.
+# Uploads → chunks. It decodes what strangers made, so it holds no right over workers or transcripts.
 
 resource "google_service_account" "chunker" {
   account_id   = "longscribe-chunker"
@@ -53,11 +53,12 @@ resource "google_cloudfunctions2_function" "chunker" {
 }
 
 locals {
-  chunker_environment = merge(local.environment, {
-    LONGSCRIBE_CHUNKER_JOB    = local.chunker_job
-    LONGSCRIBE_RECONCILER_URL = data.google_cloud_run_v2_service.reconciler.uri
-  })
-  chunker_job = local.built ? "projects/${var.project}/locations/${var.region}/jobs/longscribe-chunker" : ""
+  chunker_environment = merge(
+    local.environment,
+    { LONGSCRIBE_RECONCILER_URL = data.google_cloud_run_v2_service.reconciler.uri },
+    local.built ? { LONGSCRIBE_CHUNKER_JOB = local.chunker_job } : {},
+  )
+  chunker_job = "projects/${var.project}/locations/${var.region}/jobs/longscribe-chunker"
 }
 
 # What takes longer than a function may: the same code without a limit of time.

@@ -33,12 +33,13 @@ resource "google_cloudfunctions2_function" "reconciler" {
     max_instance_count               = 4 # a first chunk does not wait behind a long round
     max_instance_request_concurrency = 1
     ingress_settings                 = "ALLOW_ALL" # the chunker's call comes from outside; whoever calls must be an invoker
-    environment_variables = merge(local.environment, {
-      LONGSCRIBE_CHUNKER_JOB   = local.chunker_job
-      LONGSCRIBE_MAX_INSTANCES = tostring(var.max_gpus)
-      LONGSCRIBE_GPU_POOL      = local.built && local.on_cloud_run ? local.gpu_pool : ""
-      LONGSCRIBE_GKE_ENDPOINT  = local.built ? local.gke_endpoint : ""
-    })
+    environment_variables = merge(
+      local.environment,
+      { LONGSCRIBE_MAX_INSTANCES = tostring(var.max_gpus) },
+      local.built ? { LONGSCRIBE_CHUNKER_JOB = local.chunker_job } : {},
+      local.built && local.on_cloud_run ? { LONGSCRIBE_GPU_POOL = local.gpu_pool } : {},
+      local.built && local.on_gke ? { LONGSCRIBE_GKE_ENDPOINT = local.gke_endpoint } : {},
+    )
   }
 
   depends_on = [time_sleep.build_rights]
