@@ -104,3 +104,18 @@ def test_alerts_and_charts_look_at_metrics_that_are_there(plan: Plan) -> None:
 def test_every_variable_of_the_environment_is_one_that_is_read(plan: Plan) -> None:
     known = {f"LONGSCRIBE_{field.name.upper()}" for field in msgspec.structs.fields(CloudEnvironment)}
     assert set(re.findall(r"LONGSCRIBE_[A-Z_]+", str(plan.resources))) <= known
+
+
+def test_what_is_built_from_lies_where_the_bucket_expects_it(plan: Plan) -> None:
+    script = page("deploy/deploy.sh")
+    bucket = plan.one("google_storage_bucket.sources")
+    (rule,) = blocks(bucket, "lifecycle_rule", "condition")
+    assert rule["matches_prefix"] == ["images/"]
+    assert '--gcs-source-staging-dir="$(output sources)/images"' in script
+    locks = block(plan.one("google_storage_bucket_iam_member.builder_locks"), "condition")["expression"]
+    assert f"/buckets/{bucket['name']}/objects/locks/" in locks
+    assert "$(output sources)/locks/" in script
+    bundles = [each.values["name"] for each in plan.all("google_storage_bucket_object")]
+    assert len(bundles) == 3
+    assert all(re.fullmatch(r"functions/[a-z]+-[0-9a-f]{64}\.zip", name) for name in bundles)
+    assert plan.outputs["sources"] == f"gs://{bucket['name']}"
