@@ -111,13 +111,13 @@ def prepared(folder: Path) -> Terraform:
     shutil.copytree(FOLDER, folder / "terraform", ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
     made = Terraform(folder / "terraform")
     begun = made("init", "-backend=false", "-input=false", "-no-color")
-    if begun.code == 0:
-        begun = made("validate", "-no-color")  # a command that brings them along has nothing to fetch before
-    if begun.code != 0:
+    said = " ".join(begun.err.split())
+    if "Failed to query available provider packages" in said:
         raise Missing(
             f"the providers that terraform/versions.tf names (let `terraform init` reach its registry, or name a"
-            f" command that brings them along in {VARIABLE}); it said: {' '.join(begun.err.split())[:300]}"
+            f" command that brings them along in {VARIABLE}); it said: {said[:300]}"
         )
+    assert begun.code == 0, begun.err
     return made
 
 

@@ -25,6 +25,16 @@ def test_what_is_no_argument_is_refused(spoiled: Terraform) -> None:
     assert spoiled("validate").code != 0
 
 
+def test_what_does_not_hold_together_fails_and_is_not_skipped(spoiled: Terraform) -> None:
+    file = spoiled.folder / "results.tf"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('"google_pubsub_subscription" "dead_results"', '"google_pubsub_subscription" "x"'))
+    assert spoiled("validate").code != 0
+    tested = spoiled.tested("-filter=tests/deployment.tftest.hcl")
+    assert tested.code != 0
+    assert tested.plans == {}
+
+
 def test_every_variable_is_described_and_refuses_something() -> None:
     text = (FOLDER / "variables.tf").read_text(encoding="utf-8")
     refused = re.findall(
