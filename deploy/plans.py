@@ -18,6 +18,10 @@ VARIABLE = "LONGSCRIBE_TERRAFORM"
 """A command that stands for ``terraform``, such as one that brings providers along."""
 
 
+NO_PROVIDERS = "Failed to query available provider packages"
+"""How ``terraform init`` begins to say that it cannot have them."""
+
+
 class Missing(Exception):
     """This machine cannot run Terraform; the text says what it lacks."""
 
@@ -112,10 +116,10 @@ def prepared(folder: Path) -> Terraform:
     made = Terraform(folder / "terraform")
     begun = made("init", "-backend=false", "-input=false", "-no-color")
     said = " ".join(begun.err.split())
-    if "Failed to query available provider packages" in said:
+    if NO_PROVIDERS in said:
         raise Missing(
             f"the providers that terraform/versions.tf names (let `terraform init` reach its registry, or name a"
-            f" command that brings them along in {VARIABLE}); it said: {said[:300]}"
+            f" command that brings them along in {VARIABLE}); it said: {said[said.index(NO_PROVIDERS) :][:300]}"
         )
     assert begun.code == 0, begun.err
     return made
