@@ -1,7 +1,7 @@
 """Bakes a model into the image: ``bake_model.py MODEL FOLDER LOCKS REQUIREMENTS``; longscribe must be importable.
 
 ``FOLDER/MODEL`` gets the model's files, ``FOLDER/MODEL.json`` its lock: the hub's repository, the revision, and the
-SHA-256 of each file. A model with a lock in ``LOCKS`` is taken at that revision and must have those sums; another is
+SHA-256 of each file. A model with a lock in ``LOCKS`` is taken at that revision and must have its sums; another is
 taken at the newest revision, and its lock is for the repository to keep. A model that comes in packages of the
 registry is put together from those that ``REQUIREMENTS`` names, each with its hash.
 """
