@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DELETE_ON_ERROR:
-.PHONY: demo test simulate prove properties check bench cloud bundle lock clean
+.PHONY: demo test simulate prove properties check bench cloud bundle image deploy destroy diagram audit sbom lock clean
 
 # The installed set is marked by a stamp of its own, so that the demo does not wait for the test tools.
 .venv/demo.stamp: requirements/demo.txt pyproject.toml
@@ -69,6 +69,42 @@ cloud: .venv/dev.stamp
 bundle: .venv/demo.stamp
 	$(BIN)/python functions/bundle.py
 
+# PROJECT=… REGION=…: all of it on Google Cloud, images included. It takes gcloud, terraform, and for T4s kubectl.
+# TAG=… takes images that are there already. docs/operations.md has the rest.
+deploy: bundle
+	deploy/deploy.sh up
+
+# The images alone; what runs stays as it is.
+image: bundle
+	deploy/deploy.sh image
+
+# Takes it down. Recordings and transcripts stay, unless DATA=delete.
+destroy: bundle
+	deploy/deploy.sh down
+
+export PROJECT REGION TAG DATA
+
+# docs/deployment.md, from what Terraform plans.
+diagram: .venv/dev.stamp
+	$(BIN)/python -m deploy.diagram
+
+.venv/audit.stamp: requirements/audit.txt
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	touch $@
+
+# What a deployment is made of, looked through for what is unsafe; each exception has its reason beside it.
+audit: .venv/audit.stamp
+	.venv/audit/bin/checkov --config-file deploy/checkov.yaml
+
+# What functions and workers are made of, as CycloneDX, in build/sbom/: out of the locks, the same for the same locks.
+sbom: .venv/dev.stamp
+	mkdir -p build/sbom
+	for part in functions worker gpu; do \
+		$(BIN)/cyclonedx-py requirements requirements/$$part.txt --output-reproducible \
+			--output-file build/sbom/$$part.json || exit 1; \
+	done
+
 # uv must be on the PATH; no host is written into the files.
 LOCK = uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 \
 	--generate-hashes --no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
@@ -80,6 +116,8 @@ lock:
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo -o requirements/demo.txt
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo --extra gcp --extra functions --extra dev -o requirements/dev.txt
 	$(LOCK) --group pyproject.toml:build -o requirements/build.txt
+	$(LOCK) --group pyproject.toml:gpu -o requirements/gpu.txt
+	$(LOCK) --group pyproject.toml:audit -o requirements/audit.txt
 
 clean:
 	rm -rf .venv build dist

@@ -152,4 +152,11 @@ PROOFS = (
         unit="files",
         goal=lambda: len(property_tests()),
     ),
+    Proof("rights", (13,), ("tests/deploy/test_grants.py",)),
+    Proof(
+        "deployment traps",
+        (14,),
+        ("tests/deploy/test_traps.py", "tests/deploy/test_names.py", "tests/deploy/test_environment.py"),
+    ),
+    Proof("supply chain", (15,), ("tests/deploy/test_supply.py",)),
 )

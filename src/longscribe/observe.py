@@ -32,6 +32,7 @@ class Fields(TypedDict, total=False):
     outcome: str  #: what became of a message
     count: int
     seconds: float
+    speed: float | None  #: × real time
     waiting: int  #: chunks
     instances: int | None
     model: str

@@ -24,7 +24,7 @@ from functools import partial
 
 from longscribe.core import limits, topics
 from longscribe.errors import NoSpace
-from longscribe.messages import ChunkTask, WindowResult
+from longscribe.messages import ChunkResult, ChunkTask, WindowResult
 from longscribe.ports import Clock, Delivery, WindowAudio
 from longscribe.stages.worker import Prepared, Unrun, WorkerPorts, conclude, prepare
 
@@ -76,11 +76,14 @@ class PullLoop:
         clock: Clock,
         on_error: Callable[[Exception], None],
         leases: int = limits.LEASES,
+        on_heard: Callable[[ChunkTask, ChunkResult], None] = lambda *_: None,
     ) -> None:
+        """Tell ``on_error`` of what failed, ``on_heard`` of each result that was published."""
         self._ports = ports
         self._clock = clock
         self._on_error = on_error
         self._leases = leases
+        self._on_heard = on_heard
         self._changed = threading.Condition()
         self._held: list[_Held] = []
         self._tasks: dict[_Held, ChunkTask] = {}
@@ -258,8 +261,9 @@ class PullLoop:
     def _conclude(self, chunk: _Chunk) -> None:
         heard = [chunk.heard[number] for number in range(len(chunk.heard))]
         attempt = chunk.held.delivery.attempt
-        conclude(chunk.prepared, heard, chunk.device_seconds, attempt, self._ports)
+        result = conclude(chunk.prepared, heard, chunk.device_seconds, attempt, self._ports)
         self._acknowledge(chunk.held)
+        self._on_heard(chunk.prepared.task, result)
 
     def _acknowledge(self, held: _Held) -> None:
         self._ports.queue.acknowledge(held.subscription, [held.delivery.lease])

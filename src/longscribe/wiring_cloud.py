@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import google.auth
 import grpc
@@ -39,15 +40,18 @@ from longscribe.observe import Log
 from longscribe.operating.doctor import Check
 from longscribe.operating.ports import AWAY_SECONDS, Operations, together
 from longscribe.ports import Clock, GpuPool, Jobs, Queue
-from longscribe.services.assembling import Assembling
-from longscribe.services.chunking import Chunking, Waker
-from longscribe.services.reconciling import Reconciling, Unscaled
-from longscribe.services.working import Working
 from longscribe.stages import chunker
 from longscribe.stages.assembler import AssemblerPorts
 from longscribe.stages.chunker import ChunkerPorts
 from longscribe.stages.reconciler import ReconcilerPorts
 from longscribe.stages.worker import WorkerPorts
+
+if TYPE_CHECKING:
+    # Each component installs what it needs: a worker and an operator have nothing that receives events.
+    from longscribe.services.assembling import Assembling
+    from longscribe.services.chunking import Chunking
+    from longscribe.services.reconciling import Reconciling
+    from longscribe.services.working import Working
 
 DECODE_WORKERS = 2
 """Processes that decode one recording in a function of two processors."""
@@ -83,6 +87,7 @@ class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     max_instances: int = 6
     region: str = ""  #: of the functions; else that of the bucket of uploads
     health_port: int = 8080
+    leases: int = limits.LEASES  #: chunks that a worker holds at once
     memory_mb: int = 12_288  #: at which a worker is exchanged for a fresh one
 
 
@@ -95,6 +100,8 @@ def environment(variables: Mapping[str, str]) -> CloudEnvironment:
     read = wiring.from_variables(variables, CloudEnvironment, project=project, **buckets)
     if len({read.uploads_bucket, read.chunks_bucket, read.transcripts_bucket}) < 3:
         raise BadInput("LONGSCRIBE_UPLOADS_BUCKET, …_CHUNKS_BUCKET and …_TRANSCRIPTS_BUCKET must be three buckets.")
+    if not 1 <= read.leases <= limits.MAX_LEASES:
+        raise BadInput(f"LONGSCRIBE_LEASES is {read.leases}; give 1 to {limits.MAX_LEASES}.")
     return read
 
 
@@ -125,8 +132,10 @@ def _storage(read: CloudEnvironment, variables: Mapping[str, str]) -> storage.Cl
     return storage.Client(project=read.project, **anonymous)
 
 
-def chunking(variables: Mapping[str, str] = os.environ) -> Chunking:
+def chunking(variables: Mapping[str, str] = os.environ) -> "Chunking":
     """Return the chunker's service."""
+    from longscribe.services.chunking import Chunking, Waker
+
     read = environment(variables)
     there = stores(read, variables)
     log = Log("chunker", there.clock.now)
@@ -145,16 +154,20 @@ def chunking(variables: Mapping[str, str] = os.environ) -> Chunking:
     return Chunking(ports, read.uploads_bucket, _chunker_job(read, variables), log)
 
 
-def assembling(variables: Mapping[str, str] = os.environ) -> Assembling:
+def assembling(variables: Mapping[str, str] = os.environ) -> "Assembling":
     """Return the assembler's service."""
+    from longscribe.services.assembling import Assembling
+
     read = environment(variables)
     there = stores(read, variables)
     ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket)
     return Assembling(ports, Log("assembler", there.clock.now))
 
 
-def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
+def reconciling(variables: Mapping[str, str] = os.environ) -> "Reconciling":
     """Return the reconciler's service."""
+    from longscribe.services.reconciling import Reconciling
+
     read = environment(variables)
     there = stores(read, variables)
     ports = ReconcilerPorts(
@@ -174,6 +187,8 @@ def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
 
 def _gpu_pool(read: CloudEnvironment, variables: Mapping[str, str]) -> GpuPool:
     """Return what the reconciler scales."""
+    from longscribe.services.reconciling import Unscaled
+
     if read.gke_endpoint:
         return run.GkePool(_session(), read.gke_endpoint, read.gke_namespace, read.gke_deployment)
     if not read.gpu_pool:
@@ -262,11 +277,12 @@ def _deployment(read: CloudEnvironment, variables: Mapping[str, str]) -> checks.
     )
 
 
-def working(variables: Mapping[str, str] = os.environ) -> Working:
+def working(variables: Mapping[str, str] = os.environ) -> "Working":
     """Return the worker's service, its model loaded. Raises `BadInput` if the model cannot be had."""
     from longscribe.adapters.hardware import keep_memory
     from longscribe.adapters.models import locate
     from longscribe.adapters.whisper import Whisper
+    from longscribe.services.working import Working
 
     read = environment(variables)
     there = stores(read, variables)
@@ -280,4 +296,5 @@ def working(variables: Mapping[str, str] = os.environ) -> Working:
         worker=f"{socket.gethostname()}-{os.getpid()}",
         version=__version__,
     )
-    return Working(ports, there.clock, Log("worker", there.clock.now), read.memory_mb * MEGABYTE)
+    log = Log("worker", there.clock.now)
+    return Working(ports, there.clock, log, read.memory_mb * MEGABYTE, leases=read.leases)

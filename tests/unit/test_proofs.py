@@ -41,7 +41,7 @@ def test_what_did_not_run_is_said() -> None:
     text = page({})
     assert "| held |" not in text
     assert text.count("has not run") == len(PROOFS)
-    assert "no proof is part" in row(text, 13)
+    assert "no proof is part" in row(text, 17)
 
 
 def test_a_promise_is_held_when_all_its_proofs_are() -> None:

@@ -1,5 +1,7 @@
 """The environment, read in one place; and which adapters it gives."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,20 @@ def test_the_buckets_of_a_project_have_names_of_their_own_unless_told() -> None:
         wiring_cloud.environment({"LONGSCRIBE_UPLOADS_BUCKET": "b"})
     with pytest.raises(BadInput, match="three buckets"):
         wiring_cloud.environment({"LONGSCRIBE_PROJECT": "p", "LONGSCRIBE_CHUNKS_BUCKET": "p-longscribe-uploads"})
+
+
+@pytest.mark.parametrize(("leases", "taken"), [("0", False), ("1", True), ("16", True), ("17", False)])
+def test_a_worker_holds_one_to_sixteen_chunks(leases: str, taken: bool) -> None:
+    variables = {"LONGSCRIBE_PROJECT": "p", "LONGSCRIBE_LEASES": leases}
+    if taken:
+        assert wiring_cloud.environment(variables).leases == int(leases)
+    else:
+        with pytest.raises(BadInput, match="give 1 to 16"):
+            wiring_cloud.environment(variables)
+
+
+def test_a_worker_and_an_operator_need_nothing_that_receives_events() -> None:
+    absent = ("cloudevents", "functions_framework", "flask", "werkzeug")
+    script = f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import longscribe.wiring_cloud"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,6 +1,7 @@
 """The worker's service: it works, tells its health, reports itself, and ends as it is asked to."""
 
 import io
+import json
 import threading
 import time
 import urllib.error
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from longscribe.core import topics
+from longscribe.core.limits import SAMPLE_RATE
 from longscribe.documents import ChunkState
-from longscribe.errors import NoSpace
+from longscribe.errors import NoSpace, Transient
 from longscribe.messages import UploadEvent
 from longscribe.observe import Log
+from longscribe.ports import Delivery
 from longscribe.services import working
 from longscribe.services.working import Health, Working, resident_bytes
 from longscribe.stages import chunker
@@ -71,6 +74,45 @@ def test_it_works_off_what_waits_and_ends_when_asked(bench: Bench, event: Upload
         assert running.result(10) == 0
 
 
+def test_each_chunk_is_logged_with_the_speed_of_the_model(bench: Bench, event: UploadEvent) -> None:
+    stream = io.StringIO()
+    made = service(bench, stream, recogniser=ToneRecogniser(seconds=0.05))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        until(lambda: done(bench, event))
+        made.end()
+        assert running.result(10) == 0
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    heard = {line["chunk"]: line for line in lines if line["message"] == "A chunk was heard"}
+    assert set(heard) == {chunk.task.index for chunk in bench.chunks(event)}
+    for chunk in bench.chunks(event):
+        assert chunk.result is not None
+        line = heard[chunk.task.index]
+        assert line["seconds"] == pytest.approx(chunk.task.speech / SAMPLE_RATE, abs=0.05)
+        spent = chunk.result.provenance.device_seconds
+        assert line["speed"] == pytest.approx(chunk.task.speech / SAMPLE_RATE / spent, abs=0.05)
+
+
+def test_it_holds_as_many_chunks_as_it_is_told(bench: Bench, event: UploadEvent) -> None:
+    log = Log("worker", bench.clock.now, io.StringIO())
+    asked: list[int] = []
+
+    class Watched(Faulty):
+        def pull(self, subscription: str, limit: int) -> list[Delivery]:
+            asked.append(limit)
+            return bench.queue.pull(subscription, limit)
+
+    ports = bench.worker(queue=Watched(bench.queue, lambda *_: None))
+    made = Working(ports, bench.clock, log, SMALL, resident=lambda: 1_000, leases=2)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        until(lambda: done(bench, event))
+        until(lambda: max(asked) == 2)
+        made.end()
+        assert running.result(10) == 0
+    assert max(asked) == 2
+
+
 def test_it_reports_itself(bench: Bench) -> None:
     made = service(bench)
     with ThreadPoolExecutor(1) as pool:
@@ -81,6 +123,50 @@ def test_it_reports_itself(bench: Bench) -> None:
     (worker,) = bench.jobs.workers()
     assert (worker.name, worker.model, worker.device) == ("bench", "base", "cpu")
     assert time.time() - 30 < worker.since <= worker.pulled
+
+
+def test_a_queue_that_is_away_for_a_while_is_asked_again(
+    bench: Bench, event: UploadEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "AWAY_SECONDS", 0.02)
+    pulls = 0
+
+    def fail(call: str, _: object) -> None:
+        nonlocal pulls
+        if call == "pull":
+            pulls += 1
+            if pulls in (2, 3):
+                raise Transient("The network is away.")
+
+    stream = io.StringIO()
+    made = service(bench, stream, queue=Faulty(bench.queue, fail))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        until(lambda: done(bench, event))
+        made.end()
+        assert running.result(10) == 0
+    assert stream.getvalue().count("Transient") >= 2
+    states = {chunk.state for chunk in bench.chunks(event)}
+    assert states == {ChunkState.DONE}
+
+
+@pytest.mark.parametrize("grown", [False, True], ids=["asked to end", "grown"])
+def test_a_worker_whose_queue_is_away_ends_as_any_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, grown: bool
+) -> None:
+    monkeypatch.setattr(working, "AWAY_SECONDS", 0.02)
+
+    def fail(call: str, _: object) -> None:
+        if call == "pull":
+            raise Transient("The network is away.")
+
+    made = service(bench, memory=999 if grown else SMALL, queue=Faulty(bench.queue, fail))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(made.run)
+        if not grown:
+            time.sleep(0.2)
+            made.end()
+        assert running.result(10) == 0
 
 
 def test_a_report_that_fails_is_logged_and_no_more(bench: Bench) -> None:

@@ -43,7 +43,8 @@ MIN_DECODE_WORKERS = 1
 MAX_DECODE_WORKERS = 16
 
 LEASES = 4
-"""Chunks a worker holds at once."""
+MAX_LEASES = 16
+"""Chunks a worker holds at once, and the most it may be told to."""
 
 LEASE_SECONDS = 60.0
 """How long a lease lasts; it is renewed at a third of this."""

@@ -12,7 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
 
+from longscribe.core import limits
 from longscribe.documents import Worker
+from longscribe.errors import Transient
+from longscribe.messages import ChunkResult, ChunkTask
 from longscribe.observe import Log, Severity
 from longscribe.ports import Clock
 from longscribe.pulling import PullLoop
@@ -23,6 +26,9 @@ GRACE_SECONDS = 8.0
 
 WATCH_SECONDS = 5.0
 """Between two looks at the memory."""
+
+AWAY_SECONDS = 5.0
+"""Until a queue that failed is asked again."""
 
 REPORT_SECONDS = 60.0
 """Between two reports to the documents: one write each."""
@@ -44,6 +50,7 @@ class Working:
         log: Log,
         memory_bytes: int,
         resident: Callable[[], int] | None = None,
+        leases: int = limits.LEASES,
     ) -> None:
         """Exchange the process when ``resident`` (its own memory, in bytes) exceeds ``memory_bytes``."""
         self._ports = ports
@@ -53,8 +60,10 @@ class Working:
         self._memory_bytes = memory_bytes
         self._resident = resident or resident_bytes
         self._ending = threading.Event()
-        self._loop = PullLoop(ports, clock, self._failed)
+        self._leases = leases
+        self._loop = self._new_loop()
         self._died: BaseException | None = None
+        self._draining = False
 
     def end(self, *_: int | FrameType | None) -> None:
         """Ask `run` to return within `GRACE_SECONDS`: a signal handler."""
@@ -76,6 +85,7 @@ class Working:
                 self._report()
             if self._resident() > self._memory_bytes:
                 self._log("The memory has grown: the worker ends for a fresh one")
+                self._draining = True
                 self._loop.drain()
                 thread.join()
         self._loop.stop()
@@ -88,10 +98,23 @@ class Working:
         return 0 if self._died is None else 1
 
     def _work(self) -> None:
-        try:
-            self._loop.run()
-        except BaseException as error:
-            self._died = error
+        while True:
+            try:
+                return self._loop.run()
+            except Transient as error:  # Pub/Sub is away for a while; the model stays loaded
+                self._failed(error)
+                self._loop.abandon()
+                self._ending.wait(AWAY_SECONDS)
+                self._loop = self._new_loop()
+                # Whoever asked meanwhile asked the old one.
+                if self._draining or self._ending.is_set():
+                    return None
+            except BaseException as error:
+                self._died = error
+                return None
+
+    def _new_loop(self) -> PullLoop:
+        return PullLoop(self._ports, self._clock, self._failed, self._leases, self._heard)
 
     def _report(self) -> None:
         recogniser = self._ports.recogniser
@@ -101,6 +124,20 @@ class Working:
             )
         except Exception as error:  # the next report comes in a minute
             self._failed(error)
+
+    def _heard(self, task: ChunkTask, result: ChunkResult) -> None:
+        provenance = result.provenance
+        seconds = task.speech / limits.SAMPLE_RATE
+        self._log(
+            "A chunk was heard",
+            job=task.job_id,
+            chunk=task.index,
+            run=task.run,
+            attempt=provenance.attempt,
+            seconds=round(seconds, 1),
+            speed=round(seconds / provenance.device_seconds, 1) if provenance.device_seconds else None,
+            worker=provenance.worker,
+        )
 
     def _failed(self, error: Exception) -> None:
         self._log.failure("A step failed and is tried again", error, worker=self._ports.worker)

@@ -76,7 +76,7 @@ class GkePool:
 
     def _scale(self, method: str, change: dict[str, Any] | None = None) -> dict[str, Any]:
         headers = {"Content-Type": "application/merge-patch+json"} if change else {}
-        with told(f"deployment {self._name!r}", "roles/container.developer"):
+        with told(f"deployment {self._name!r}", "what gpu_service/kubernetes/scaler.yaml grants"):
             response = self._session.request(method, self._url, json=change, headers=headers, timeout=CALL_SECONDS)
             if not response.ok:
                 raise from_http_response(response)  # type: ignore[no-untyped-call]

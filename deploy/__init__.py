@@ -1,0 +1,1 @@
+"""Deploying to Google Cloud: the script, and what is told of a deployment without one."""
