@@ -147,7 +147,7 @@ def predicted(found: Survey, measured: dict[str, Any]) -> float:
     )
     rate = found.took / found.recording.seconds
     deployment = Deployment(
-        chunker=Chunker(measured["start_seconds"] - model["load_seconds"], 0.0, rate),
+        chunker=Chunker(max(0.0, measured["start_seconds"] - model["load_seconds"]), 0.0, rate),
         worker=worker,
         assembler=Assembler(0.0, 0.0, measured["assembling_seconds_a_chunk"]),
         workers=1,

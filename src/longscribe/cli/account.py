@@ -124,13 +124,17 @@ def _draw_plan(found: Plan, console: Console) -> None:
         console.print(drawing.text(said), soft_wrap=True)
     console.print(drawing.text("Assumed (fast, likely, slow):", "bold"))
     for one in found.constants:
-        values = f"{one.fast:g}, {one.likely:g}, {one.slow:g} {one.unit}".strip()
+        values = f"{one.fast:.3g}, {one.likely:.3g}, {one.slow:.3g} {one.unit}".strip()
         console.print(drawing.text(f"- {one.what}: {values}; {one.kind}: {one.source}"), soft_wrap=True)
     console.print(drawing.text("Prices, US dollars:", "bold"))
     for price in found.prices:
-        amount = f"{price.low:g}" if price.low == price.high else f"{price.low:g} to {price.high:g}"
-        said = f"- {amount} a {price.unit} ({price.date}): {price.source}"
+        amount = _plain(price.low) if price.low == price.high else f"{_plain(price.low)} to {_plain(price.high)}"
+        said = f"- {amount} per {price.unit} ({price.date}): {price.source}"
         console.print(drawing.text(f"{said}; {price.note}" if price.note else said), soft_wrap=True)
+
+
+def _plain(price: float) -> str:
+    return f"{price:.10f}".rstrip("0").rstrip(".")
 
 
 def _minutes(found: Range) -> str:

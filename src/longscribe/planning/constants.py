@@ -71,9 +71,9 @@ def measured() -> Measured:
     return msgspec.json.decode(text, type=Measured)
 
 
-def constants(gpu: str) -> Mapping[str, Constant]:
+def constants(gpu: str, *, spot: bool = False) -> Mapping[str, Constant]:
     """Return the values by name for workers with a ``gpu``, ``t4`` or ``l4``, and Whisper large-v3."""
-    return {**_GPUS[gpu], **_common(measured())}
+    return {**_GPUS[gpu], **_common(measured()), "preemptions": _SPOT if spot else _KEPT}
 
 
 def _common(known: Measured) -> dict[str, Constant]:
@@ -171,6 +171,25 @@ def _common(known: Measured) -> dict[str, Constant]:
         ),
     }
 
+
+_KEPT = Constant(
+    what="times that each instance is taken away",
+    fast=0,
+    likely=0,
+    slow=0,
+    unit="",
+    kind=Kind.ASSUMED,
+    source="they are not spot instances",
+)
+_SPOT = Constant(
+    what="times that each instance is taken away",
+    fast=0,
+    likely=0,
+    slow=1,
+    unit="",
+    kind=Kind.ASSUMED,
+    source="no figure is known; slow: in its first minutes of work, one after the other",
+)
 
 _GPUS: dict[str, dict[str, Constant]] = {
     "t4": {

@@ -61,14 +61,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     prices: tuple[PricedBy, ...]
 
 
-def deployment(
-    values: Mapping[str, Constant], case: Case, instances: int, *, cold: bool, spot: bool = False
-) -> Deployment:
-    """Return Google Cloud as the ``values`` have it in a case.
-
-    On spot instances the slow case has every one preempted once, in the middle of its work; nobody knows how often
-    that happens.
-    """
+def deployment(values: Mapping[str, Constant], case: Case, instances: int, *, cold: bool) -> Deployment:
+    """Return Google Cloud as the ``values`` have it in a case."""
 
     def value(name: str) -> float:
         return values[name].of(case)
@@ -100,7 +94,7 @@ def deployment(
             slots=ASSEMBLER_SLOTS,
         ),
         workers=instances,
-        preempted=tuple(start + 60.0 * (number + 1) for number in range(instances)) if spot else (),
+        preempted=tuple(start + 60.0 * (number + 1) for number in range(instances)) if value("preemptions") else (),
     )
 
 
@@ -154,14 +148,13 @@ def estimate(
     prices: Prices,
 ) -> Plan:
     """Return the plan for one recording, which may look different in each case."""
-    values = constants(gpu)
+    values = constants(gpu, spot=spot)
     machine = f"{gpu}-spot" if spot else gpu
     cold: dict[Case, Outcome] = {}
     warm: dict[Case, Outcome] = {}
     for case, recording in recordings.items():
-        lost = spot and case is Case.SLOW
         for outcomes, start in ((cold, True), (warm, False)):
-            outcomes[case] = simulate(deployment(values, case, instances, cold=start, spot=lost), [recording])
+            outcomes[case] = simulate(deployment(values, case, instances, cold=start), [recording])
     costs = {
         case: priced(cold[case], [recording], size, machine, instances, prices)
         for case, recording in recordings.items()
