@@ -84,7 +84,6 @@ class Deployment:
     workers: int
     shared: float = 0.0  #: of the processors the chunker takes from the lanes, and they from it: one machine
     preempted: tuple[float, ...] = ()  #: when a worker dies, each another one; a new one starts in its place
-    waits: bool = False  #: workers begin only when everything is cut
 
 
 @dataclass
@@ -165,16 +164,11 @@ class _Run:
             pace = chunker.rate / (1 - self.deployment.shared)
             whole = max(chunker.first, recording.seconds * pace)
             self.cutting_until = max(self.cutting_until, began + whole)
-            held = []
             for work in recording.chunks:
                 at = began + max(chunker.first, min(work.end * pace, whole))
                 yield self.env.timeout(max(0.0, at - self.env.now))
-                held.append(_Chunk(work, job))
-                if not self.deployment.waits:
-                    self.put(held.pop())
+                self.put(_Chunk(work, job))
             yield self.env.timeout(max(0.0, began + whole - self.env.now))
-            for chunk in held:
-                self.put(chunk)
             self.outcome.cut += self.env.now - began
         job.sealed = True
         if job.left == 0:
