@@ -154,7 +154,7 @@ def assembling(variables: Mapping[str, str] = os.environ) -> Assembling:
     """Return the assembler's service."""
     read = environment(variables)
     there = stores(read, variables)
-    ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket, _prices(variables))
+    ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket, list_prices(variables))
     return Assembling(ports, Log("assembler", there.clock.now))
 
 
@@ -163,7 +163,9 @@ def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
     read = environment(variables)
     there = stores(read, variables)
     ports = ReconcilerPorts(
-        assembler=AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket, _prices(variables)),
+        assembler=AssemblerPorts(
+            there.blobs, there.queue, there.jobs, read.transcripts_bucket, list_prices(variables)
+        ),
         pool=_gpu_pool(read, variables),
         fleet=Fleet(read.max_instances),
     )
@@ -177,7 +179,7 @@ def reconciling(variables: Mapping[str, str] = os.environ) -> Reconciling:
     )
 
 
-def _prices(variables: Mapping[str, str]) -> Prices | None:
+def list_prices(variables: Mapping[str, str]) -> Prices | None:
     """Return what Google asks; None on the emulators, where nothing is paid for."""
     return None if variables.get("PUBSUB_EMULATOR_HOST") else prices.load()
 
@@ -249,7 +251,7 @@ def operating(project: str, variables: Mapping[str, str] = os.environ) -> tuple[
         start_worker=f"run longscribe doctor, and ask for GPUs if there are none: {GPU_QUOTA}",
         restart_worker="run longscribe doctor, and look into the logs of functions and workers",
         address=lambda ref: f"gs://{ref.bucket}/{ref.name}",
-        prices=_prices(variables),
+        prices=list_prices(variables),
         patience=AWAY_SECONDS,
     )
     return operations, checks.cloud_checks(deployment)

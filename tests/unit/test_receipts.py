@@ -16,8 +16,10 @@ from longscribe.core.receipts import operations, receipt
 from longscribe.core.transcript import Receipt
 from longscribe.documents import Chunk, ChunkState, Job, JobState
 from longscribe.messages import ChunkResult, Span, Window, encode
-from longscribe.stages import chunker
+from longscribe.operating import accounts
+from longscribe.stages import assembler, chunker
 from longscribe.stages.worker import conclude, prepare
+from tests.operations import operations as operations_of
 from tests.standins import Bench, spoken
 from tests.unit.builders import done, heard, job, task
 from tests.unit.test_costing import PRICES
@@ -148,6 +150,23 @@ def test_the_calls_are_those_that_a_job_makes(tmp_path: Path) -> None:
     assert told.operations.document_writes == counted.document_writes
     # While it is cut no result makes the assembler look; here all come after.
     assert told.operations.document_reads == counted.document_reads
+
+
+def test_a_receipt_is_stored_at_the_prices_of_the_day(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    event = bench.upload(spoken(60))
+    chunker.chunk(event, bench.chunker())
+    bench.work()
+    bench.assemble()
+    assert bench.job(event).receipt.cost is None
+    assembler.settle_again(bench.job(event), bench.assembler(prices=PRICES))
+    ended = bench.job(event)
+    assert ended.receipt == receipt(ended, bench.chunks(event), PRICES)
+    assert ended.receipt.cost.high > ended.receipt.cost.low > 0
+    told = accounts.account(ended, operations_of(bench))
+    assert (told.stored, told.receipt) == (True, ended.receipt)
+    older = msgspec.structs.replace(ended, receipt=None)
+    assert accounts.account(older, operations_of(bench)).receipt.cost is None
 
 
 def test_blocks_are_as_long_as_the_decoder_reads_them() -> None:

@@ -152,13 +152,13 @@ def _common(known: Measured) -> dict[str, Constant]:
             source="no figure is known",
         ),
         "scaler": Constant(
-            what="from the first chunk to the pool's order for instances",
+            what="from the first chunk to the order for all instances",
             fast=1.0,
-            likely=5.0,
+            likely=30.0,
             slow=60.0,
             unit="s",
             kind=Kind.ASSUMED,
-            source="the chunker calls the reconciler; slow: the call fails and the timer's comes, once a minute",
+            source="the first chunk wakes one instance; the others are ordered by a timer, once a minute",
         ),
         "call": Constant(
             what="a call of a store",
