@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import planning, scaling
+from benchmarks import planning, scaling, scaling_page
 from longscribe import prices
 from longscribe.adapters.hardware import GPU_BATCH
 from longscribe.core.costing import CostLine, hour
@@ -149,20 +149,20 @@ def test_a_fit_finds_the_costs_it_was_made_from() -> None:
 
 
 def test_the_page_of_scaling_is_what_was_simulated() -> None:
-    text = scaling.PAGE.read_text(encoding="utf-8")
-    found = json.loads((scaling.FIGURES / "scaling.json").read_text())
-    assert scaling.page(text, found) == text, "python -m benchmarks.scaling --tables"
+    text = scaling_page.PAGE.read_text(encoding="utf-8")
+    found = json.loads((scaling_page.FIGURES / "scaling.json").read_text())
+    assert scaling_page.page(text, found) == text, "python -m benchmarks.scaling --tables"
 
 
 def test_the_figures_of_scaling_are_what_the_simulation_makes() -> None:
-    found = json.loads((scaling.FIGURES / "scaling.json").read_text())
+    found = json.loads((scaling_page.FIGURES / "scaling.json").read_text())
     assert json.loads(json.dumps(scaling.designs())) == found["designs"], "python -m benchmarks.scaling"
     assert scaling.one_recording() == found["one"], "python -m benchmarks.scaling"
 
 
 def test_the_plots_are_there() -> None:
-    shown = re.findall(r"\]\(figures/(\S+)\.svg\)", scaling.PAGE.read_text(encoding="utf-8"))
+    shown = re.findall(r"\]\(figures/(\S+)\.svg\)", scaling_page.PAGE.read_text(encoding="utf-8"))
     assert sorted(shown) == ["scaling-designs", "scaling-gpus"]
     for name in shown:
-        assert (scaling.FIGURES / f"{name}.svg").stat().st_size > 1_000
-        assert (scaling.FIGURES / f"{name}.png").stat().st_size > 1_000
+        assert (scaling_page.FIGURES / f"{name}.svg").stat().st_size > 1_000
+        assert (scaling_page.FIGURES / f"{name}.png").stat().st_size > 1_000
