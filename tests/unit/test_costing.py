@@ -7,10 +7,10 @@ from longscribe.core.costing import (
     CostLine,
     Dollars,
     Machine,
-    Operations,
     Peer,
     Price,
     Prices,
+    StoreOperations,
     any_hour,
     cost,
     hour,
@@ -58,7 +58,9 @@ def test_an_unknown_machine_costs_what_any_may_cost() -> None:
 
 
 def test_a_job_worked_by_hand() -> None:
-    calls = Operations(storage_writes=10, storage_reads=100, messages=20, document_reads=30, document_writes=40)
+    calls = StoreOperations(
+        storage_writes=10, storage_reads=100, messages=20, document_reads=30, document_writes=40
+    )
     made = cost({"small": 1_800.0}, 100.0, calls, 2**29, PRICES)
     assert made == Cost(
         # half an hour; 100 s of two processors and 2 GiB; 10 × 0.05 + 100 × 0.004; half a GiB twice; 0.09 + 0.36
@@ -76,18 +78,18 @@ def test_a_job_worked_by_hand() -> None:
 
 
 def test_machines_add_up_and_one_without_a_price_is_a_range() -> None:
-    made = cost({"large": 3_600.0, "": 7_200.0}, 0.0, Operations(), 0, PRICES)
+    made = cost({"large": 3_600.0, "": 7_200.0}, 0.0, StoreOperations(), 0, PRICES)
     # an hour at 1.44, and two at 0.46 to 1.44
     assert made.lines[0] == CostLine("GPU instances", 2.36, 4.32)
     assert made.dates == ("2018", "2026-01")
 
 
 def test_a_small_message_is_billed_as_a_thousand_bytes() -> None:
-    few = cost({}, 0.0, Operations(messages=1_000), 10, PRICES)
+    few = cost({}, 0.0, StoreOperations(messages=1_000), 10, PRICES)
     assert few.lines[3].low == pytest.approx(2 * 1_000_000 / 2**30 * 8, abs=1e-6)
     assert few.lines[0] == CostLine("GPU instances", 0.0, 0.0)
 
 
 def test_operations_add_up() -> None:
-    one = Operations(storage_writes=1, messages=2)
-    assert one + one == one * 2 == Operations(storage_writes=2, messages=4)
+    one = StoreOperations(storage_writes=1, messages=2)
+    assert one + one == one * 2 == StoreOperations(storage_writes=2, messages=4)

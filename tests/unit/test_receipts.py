@@ -9,7 +9,7 @@ import pytest
 
 from longscribe.adapters.media.read_ahead import BLOCK_BYTES
 from longscribe.core import receipts
-from longscribe.core.costing import CostLine, Operations
+from longscribe.core.costing import CostLine, StoreOperations
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.progress import answered, requeued
 from longscribe.core.receipts import operations, receipt
@@ -138,7 +138,7 @@ def test_the_calls_are_those_that_a_job_makes(tmp_path: Path) -> None:
     assert told is not None
     assert bench.job(event).state is JobState.COMPLETE
     calls["document_reads"] -= 1
-    counted = Operations(**calls)
+    counted = StoreOperations(**calls)
     chunks = told.chunks
     assert chunks > 10
     assert told.cost is None

@@ -84,7 +84,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     dates: tuple[str, ...]  #: of the prices used, sorted
 
 
-class Operations(msgspec.Struct, frozen=True, kw_only=True):
+class StoreOperations(msgspec.Struct, frozen=True, kw_only=True):
     """Calls of the stores that are paid for one by one."""
 
     storage_writes: int = 0  #: objects written (Cloud Storage's class A)
@@ -93,13 +93,15 @@ class Operations(msgspec.Struct, frozen=True, kw_only=True):
     document_reads: int = 0
     document_writes: int = 0
 
-    def __add__(self, other: "Operations") -> "Operations":
+    def __add__(self, other: "StoreOperations") -> "StoreOperations":
         """Return both together."""
-        return Operations(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+        return StoreOperations(
+            **{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__}
+        )
 
-    def __mul__(self, times: int) -> "Operations":
+    def __mul__(self, times: int) -> "StoreOperations":
         """Return it ``times`` over."""
-        return Operations(**{name: getattr(self, name) * times for name in self.__struct_fields__})
+        return StoreOperations(**{name: getattr(self, name) * times for name in self.__struct_fields__})
 
 
 def hour(machine: str, prices: Prices) -> Dollars:
@@ -116,7 +118,7 @@ def any_hour(prices: Prices) -> Dollars:
 def cost(
     instances: Mapping[str, float],
     chunker_seconds: float,
-    operations: Operations,
+    operations: StoreOperations,
     message_bytes: float,
     prices: Prices,
 ) -> Cost:

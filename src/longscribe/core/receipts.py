@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from longscribe.core.costing import Operations, Prices, cost
+from longscribe.core.costing import Prices, StoreOperations, cost
 from longscribe.core.limits import GRID, SAMPLE_RATE
 from longscribe.core.transcript import Receipt
 from longscribe.documents import Chunk, Job
@@ -12,26 +12,26 @@ from longscribe.messages import encode
 READ_BYTES = 2 * 2**20
 """The chunker reads a recording in blocks of this (``adapters/media/read_ahead.py``)."""
 
-BEGINNING = Operations(document_writes=2, document_reads=5, messages=1, storage_reads=1)
+BEGINNING = StoreOperations(document_writes=2, document_reads=5, messages=1, storage_reads=1)
 """Creating the job, looking for older chunks, its state after the cutting, the seal and its message, which makes
 the assembler look; the recording's first, smaller block."""
 
-CUT = Operations(storage_writes=1, document_writes=1)
+CUT = StoreOperations(storage_writes=1, document_writes=1)
 """A chunk's audio and its document."""
 
-RUN = Operations(messages=2, document_reads=3, document_writes=1)
+RUN = StoreOperations(messages=2, document_reads=3, document_writes=1)
 """A run of a chunk: its task and its result, which is stored, and makes the assembler look for pending ones."""
 
-DELIVERY = Operations(storage_reads=1, document_reads=2)
+DELIVERY = StoreOperations(storage_reads=1, document_reads=2)
 """A delivery to a worker: the job, the chunk, the audio."""
 
-ENDING = Operations(document_reads=2, document_writes=2)
+ENDING = StoreOperations(document_reads=2, document_writes=2)
 """The moves to *settling* and to the end; the chunks and the transcript's files come on top."""
 
 
 def operations(
     *, seconds: float, recording_bytes: int, chunks: int, runs: int, deliveries: int, formats: int
-) -> Operations:
+) -> StoreOperations:
     """Return the calls that a job takes, as ``tests/unit/test_receipts.py`` counts them.
 
     ``seconds``: of the recording. ``runs``: of all its chunks together, as ``deliveries`` are. The reconciler's
@@ -39,7 +39,7 @@ def operations(
     """
     looks = -(-round(seconds * SAMPLE_RATE) // GRID)  # at the job's state, one for each decoded stretch
     blocks = recording_bytes // READ_BYTES
-    once = Operations(document_reads=looks + chunks, storage_reads=blocks, storage_writes=formats)
+    once = StoreOperations(document_reads=looks + chunks, storage_reads=blocks, storage_writes=formats)
     return BEGINNING + ENDING + once + CUT * chunks + RUN * runs + DELIVERY * deliveries
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from longscribe.core.costing import Cost, Operations
+from longscribe.core.costing import Cost, StoreOperations
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.settings import Settings
 from longscribe.messages import Guard
@@ -122,7 +122,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     recording_bytes: int = 0
     chunk_bytes: int = 0  #: of the chunks' audio
     message_bytes: int = 0  #: of the chunks' tasks and results
-    operations: Operations = Operations()  #: as many as such a job takes; they are not metered
+    operations: StoreOperations = StoreOperations()  #: as many as such a job takes; they are not metered
     machines: tuple[str, ...] = ()  #: that workers ran on, as far as they were told
     chunks: int  #: in the recording
     attempts: int  #: deliveries of the chunks that were transcribed
