@@ -142,15 +142,18 @@ def _checks(_: dict[str, Any]) -> list[str]:
     planning = json.loads((FIGURES / "planning.json").read_text())
     return [
         *_table(
-            ["recording", "audio, seconds", "windows", "predicted, seconds", "measured, seconds", "error"],
+            ["recording", "audio, s", "windows", *("wall, s", "", "error"), *("processor, s", "", "error")],
             (
                 [
                     row["recording"],
                     f"{row['seconds_of_audio']:.0f}",
                     str(row["windows"]),
                     f"{row['predicted_seconds']:.1f} sim",
-                    f"{', '.join(f'{one:.1f}' for one in row['measured_seconds'])} meas",
+                    f"{statistics.median(row['measured_seconds']):.1f} meas",
                     f"{row['error_percent']:+.1f} %",
+                    f"{row['predicted_processor_seconds']:.1f} sim",
+                    f"{statistics.median(row['measured_processor_seconds']):.1f} meas",
+                    f"{row['processor_error_percent']:+.1f} %",
                 ]
                 for row in planning["checks"]
             ),
