@@ -236,7 +236,7 @@ def constants() -> dict[str, Any]:
     return {
         "chunker_first_seconds": long["first_chunk_seconds"],
         "chunker_seconds_an_hour": round(long["seconds"] / long["hours"], 3),
-        "assembler_finish_seconds": statistics.median(cloud["last_step_seconds"]),
+        "assembler_finish_seconds": round(statistics.median(cloud["last_step_seconds"]), 3),
         "assembler_seconds_a_chunk": planning["assembling_seconds_a_chunk"],
         "worker_overhead": cloud["overhead_percent"] / 100,
         "load_seconds_a_gigabyte": round(planning["engine"]["load_seconds"] / BASE_GIGABYTES, 2),

@@ -83,10 +83,11 @@ def _common(known: Measured) -> dict[str, Constant]:
             what="loading the model, once a worker",
             fast=load,
             likely=load,
-            slow=2 * load,
+            slow=10 * load,
             unit="s",
             kind=Kind.MEASURED,
-            source=f"{_MACHINE}planning.json, Whisper base, taken to grow with the bytes; slow: twice that",
+            source=f"{_MACHINE}planning.json, Whisper base from a cached file, taken to grow with the bytes;"
+            " slow: ten times that",
         ),
         "padding": Constant(
             what="share of a full window's time that an empty one would take too",
