@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DELETE_ON_ERROR:
-.PHONY: demo test properties check bench cloud bundle lock clean
+.PHONY: demo test simulate prove properties check bench cloud bundle lock clean
 
 # The installed set is marked by a stamp of its own, so that the demo does not wait for the test tools.
 .venv/demo.stamp: requirements/demo.txt pyproject.toml
@@ -27,6 +27,16 @@ test: .venv/dev.stamp
 	$(if $(ARGS),,$(BIN)/coverage report)
 	$(if $(ARGS),,$(BIN)/coverage report --include='src/longscribe/core/*,src/longscribe/stages/*' --fail-under=100)
 
+# Replays seeds of the simulation's random campaign, and prints the schedule of one that fails.
+FROM ?= 0
+SEEDS ?= 1
+simulate: .venv/dev.stamp
+	$(BIN)/python -m tests.simulation $(FROM) $(SEEDS)
+
+# The long tiers, resumable; writes docs/proofs.json and docs/promises.md. ARGS='--only "random campaign" --minutes 10'
+prove: .venv/dev.stamp
+	$(BIN)/python -m proofs $(ARGS)
+
 # Every property of the pure parts, 10,000 examples each.
 properties: .venv/dev.stamp
 	$(BIN)/pytest --hypothesis-profile=long --timeout=0 --durations=0 -m hypothesis $(or $(ARGS),tests/unit)
@@ -44,6 +54,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.missed_speech --json docs/figures/missed_speech.json
 	$(BIN)/python -m benchmarks.chunking --json docs/figures/chunking.json
 	$(BIN)/python -m benchmarks.passages --json docs/figures/passages.json
+	$(BIN)/python -m benchmarks.word_times --json docs/figures/word_times.json
 	$(BIN)/python -m benchmarks.damage
 	$(BIN)/python -m benchmarks.vocabulary --json docs/figures/vocabulary.json
 	$(BIN)/python -m benchmarks.languages --json docs/figures/languages.json

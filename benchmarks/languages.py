@@ -37,7 +37,6 @@ from benchmarks.sounds import music
 from longscribe import wiring
 from longscribe.adapters.media.av_media import AvMedia
 from longscribe.adapters.models import locate
-from longscribe.adapters.speech import WebRtcDetector
 from longscribe.adapters.whisper import Whisper
 from longscribe.core import ids, voting
 from longscribe.core.limits import MIN_CHUNK_SECONDS, SAMPLE_RATE, WINDOW
@@ -134,7 +133,7 @@ def transcribed(samples: Samples, engine: Whisper, chunk_seconds: float) -> Outc
     """Put ``samples`` through the whole pipeline, the language left to it."""
     noting = Noting(engine)
     settings = Settings(chunk_seconds=chunk_seconds)
-    machine = wiring.Machine(AvMedia(), WebRtcDetector(), lambda: noting)
+    machine = wiring.Machine(AvMedia(), wiring.detector(), lambda: noting)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "recording.flac"
         path.write_bytes(AvMedia().encode(samples))

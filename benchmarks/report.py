@@ -62,6 +62,8 @@ def report() -> str:
                 for row in chunking
             ),
             "",
+            *_word_times(),
+            "",
             *_languages(),
             "",
             *_vocabulary(),
@@ -80,6 +82,23 @@ def _speed(rows: list[dict[str, Any]]) -> list[str]:
         *(
             f"| {row['name']} | {row['speed']:.1f} | {ours / row['speed']:.2f} × as fast | {row['wer']:.1%} |"
             for row in rows
+        ),
+    ]
+
+
+def _word_times() -> list[str]:
+    measured = json.loads((FIGURES / "word_times.json").read_text())
+    return [
+        f"**Word times**: a clip's first word begins, and its last ends, within {measured['near_seconds']} s of the"
+        " speech they stand for (10 ms frames above -45 dBFS).",
+        "",
+        "| | clips | starts | median | ends | median |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {row['recording']} | {row['clips']} | {row['starts']['within_percent']:.0f} %"
+            f" | {row['starts']['median_late']:+.2f} s | {row['ends']['within_percent']:.0f} %"
+            f" | {row['ends']['median_late']:+.2f} s |"
+            for row in measured["rows"]
         ),
     ]
 

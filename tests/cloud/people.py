@@ -12,7 +12,6 @@ from typing import Any
 import av
 import numpy as np
 from google.cloud.firestore import Client
-from hibari import Hibari
 
 from local_cloud.bridge import finalized, send
 from local_cloud.deployment import LocalCloud
@@ -23,29 +22,10 @@ from longscribe.documents import Chunk, Job
 from longscribe.errors import Gone
 from longscribe.ports import Samples
 from longscribe.wiring import SystemClock
+from tests.voices import SENTENCES, english
 
 PAUSE_SECONDS = 0.1
 """Between two looks."""
-
-SENTENCES = (
-    "The harbour master counted eleven boats before breakfast, and wrote their names in a green book.",
-    "Nobody remembers who planted the apple trees behind the school.",
-    "When the rain stopped, the children ran down to the river to look for the bridge. It was still there.",
-    "Please send the blue folder to the second floor before noon.",
-)
-
-
-@cache
-def said() -> tuple[Samples, ...]:
-    """Each sentence, at 16 kHz."""
-    voice = Hibari()
-    spoken = []
-    for sentence in SENTENCES:
-        audio = np.asarray(voice(sentence), np.float64)
-        times = np.arange(int(len(audio) * SAMPLE_RATE / voice.sample_rate)) / SAMPLE_RATE
-        resampled = np.interp(times, np.arange(len(audio)) / voice.sample_rate, audio)
-        spoken.append((resampled.clip(-1, 1) * 32767).astype(np.int16))
-    return tuple(spoken)
 
 
 @cache
@@ -66,7 +46,7 @@ def _sentences_and_pauses(seconds: float, seed: int) -> Iterator[Samples]:
     random = np.random.default_rng(seed)
     total = 0
     while total < seconds * SAMPLE_RATE:
-        for sentence in said():
+        for sentence in map(english, SENTENCES):
             pause = np.zeros(int(random.uniform(0.5, 1.5) * SAMPLE_RATE), np.int16)
             yield from (sentence, pause)
             total += len(sentence) + len(pause)

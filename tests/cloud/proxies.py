@@ -5,6 +5,8 @@ import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +22,20 @@ def _nothing(_: bytes) -> None:
     """Do nothing."""
 
 
+class Harm(StrEnum):
+    """What a proxy does to one call."""
+
+    REFUSED = "refused"  #: answered with an error, undone
+    LOST = "lost"  #: done, and answered with an error
+    SENDING = "broken while sending"  #: the connection ends in the middle of the request, undone
+    ANSWERING = "broken while answering"  #: done, and the connection ends in the middle of the answer
+
+
+def _harmless() -> Harm | None:
+    """Leave a call alone."""
+    return None
+
+
 class GrpcProxy(grpc.GenericRpcHandler):
     """Passes every call on as bytes. ``target`` is ``host:port``; `address` is where it listens."""
 
@@ -33,6 +49,7 @@ class GrpcProxy(grpc.GenericRpcHandler):
         self.before: dict[str, Callable[[], None]] = {}  #: by method: what to do first, once
         self.on_request: dict[str, Callable[[bytes], None]] = {}  #: by method: what sees each request
         self.on_answer: dict[str, Callable[[bytes], None]] = {}  #: the same for each answer
+        self.harm: Callable[[], Harm | None] = _harmless  #: asked at each call
         self._channel = grpc.insecure_channel(target, UNBOUNDED)
         self._server = grpc.server(ThreadPoolExecutor(32), handlers=[self], options=UNBOUNDED)
         self.address = f"{HOST}:{self._server.add_insecure_port(f'{HOST}:0')}"
@@ -76,14 +93,25 @@ class GrpcProxy(grpc.GenericRpcHandler):
             self.on_request.get(method, _nothing)(request)
             yield request
 
+    def _refusal(self, method: str, harm: Harm | None) -> grpc.StatusCode | None:
+        if harm in (Harm.REFUSED, Harm.SENDING):
+            return grpc.StatusCode.UNAVAILABLE
+        return self._refused.get(method, self._refused.get("*"))
+
+    def _loss(self, method: str, harm: Harm | None) -> grpc.StatusCode | None:
+        if harm is Harm.LOST:
+            return grpc.StatusCode.UNAVAILABLE
+        return self._lost[method].popleft() if self._lost[method] else None
+
     def _handle(self, path: str, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         method = path.rpartition("/")[2]
         self.calls[method] += 1
         self.before.pop(method, lambda: None)()
-        refused = self._refused.get(method, self._refused.get("*"))
+        harm = self.harm()
+        refused = self._refusal(method, harm)
         if refused is not None:
             context.abort(refused, "refused by the test")
-        lost = self._lost[method].popleft() if self._lost[method] else None
+        lost = self._loss(method, harm)
         metadata = [pair for pair in context.invocation_metadata() if not pair[0].startswith(("grpc-", "user-"))]
         try:
             for answer in self._channel.stream_stream(path)(
@@ -94,18 +122,36 @@ class GrpcProxy(grpc.GenericRpcHandler):
                     if self._keep:
                         self.answers[method].append(answer)
                     yield answer
+                if harm is Harm.ANSWERING:
+                    break
         except grpc.RpcError as error:
             context.abort(error.code(), error.details())
+        if harm is Harm.ANSWERING:
+            lost = grpc.StatusCode.UNAVAILABLE
         if lost is not None:
             context.abort(lost, "lost by the test")
+
+
+Answer = tuple[int, dict[str, str], bytes]
+"""Status, headers, body."""
+
+
+def _harmed(harm: Harm | None, call: Callable[[], Answer]) -> Answer:
+    """Return what is answered, undone or done."""
+    unavailable: Answer = (503, {}, b"{}")
+    if harm is Harm.REFUSED:
+        return unavailable
+    answer = call()
+    return unavailable if harm is Harm.LOST else answer
 
 
 class HttpServer:
     """Answers each request by what ``answer`` returns for (method, path, headers, body): status, headers, body."""
 
-    def __init__(
-        self, answer: Callable[[str, str, dict[str, str], bytes], tuple[int, dict[str, str], bytes]]
-    ) -> None:
+    def __init__(self, answer: Callable[[str, str, dict[str, str], bytes], Answer]) -> None:
+        self.harm: Callable[[], Harm | None] = _harmless  #: asked at each request
+        ask = self._ask
+
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
@@ -117,8 +163,14 @@ class HttpServer:
                 if not self.raw_requestline or not self.parse_request():
                     self.close_connection = True
                     return
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, headers, content = answer(self.command, self.path, dict(self.headers), body)
+                done, length = ask(), int(self.headers.get("Content-Length", 0))
+                if done is Harm.SENDING:
+                    self.rfile.read(length // 2)
+                    self.close_connection = True
+                    return
+                body = self.rfile.read(length)
+                call = partial(answer, self.command, self.path, dict(self.headers), body)
+                status, headers, content = _harmed(done, call)
                 self.send_response_only(status)
                 for name, value in headers.items():
                     if name.lower() not in ("content-length", "transfer-encoding", "connection"):
@@ -126,13 +178,17 @@ class HttpServer:
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 if self.command != "HEAD":
-                    self.wfile.write(content)
+                    self.wfile.write(content[: len(content) // 2] if done is Harm.ANSWERING else content)
                 self.wfile.flush()
+                self.close_connection = self.close_connection or done is Harm.ANSWERING
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://{HOST}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    def _ask(self) -> Harm | None:
+        return self.harm()
 
     def __enter__(self) -> Self:
         self._thread.start()

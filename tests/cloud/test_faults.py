@@ -6,9 +6,8 @@ Each test fails if its fault did not happen.
 import itertools
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 import requests
@@ -21,6 +20,7 @@ from tests.cloud.conftest import ATTEMPTS, HASHING, Quiet, Watched
 from tests.cloud.people import Person, Upload, until
 from tests.cloud.proxies import HttpServer
 from tests.cloud.pushing import JSON, pushed_through
+from tests.cloud.supervising import supervised
 
 SLOW = "0.3"
 """Seconds a window: long enough to die in the middle of a batch."""
@@ -54,26 +54,6 @@ class Killing:
             self._service.kill()
         self._service.start()
         self.fired.set()
-
-
-@contextmanager
-def supervised(service: Service) -> Iterator[list[int]]:
-    """Start a service again whenever it dies, as the platform does; yields one entry for each time."""
-    starts: list[int] = []
-    stopping = threading.Event()
-
-    def watch() -> None:
-        while not stopping.wait(0.1):
-            if not service.alive:
-                starts.append(service.start().pid)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield starts
-    finally:
-        stopping.set()
-        thread.join()
 
 
 def test_one_event_thrice_at_once_is_one_job(

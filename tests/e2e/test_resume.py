@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from longscribe.adapters.local.jobs import SqliteJobs
+from longscribe.core.limits import LEASE_SECONDS
 from longscribe.core.settings import Settings
 from longscribe.documents import ChunkState
 from longscribe.embedded import Embedded
 from tests.e2e.commands import run, sentences, start, tone_machine, transcripts, with_tones
 from tests.e2e.conftest import Command, Finished
 from tests.standins import SystemClock, ToneRecogniser, spoken, words
+from tests.tiers import units
 
 COUNT = 200
 SECONDS = 0.15
@@ -73,29 +75,44 @@ def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") ->
         time.sleep(0.005)
 
 
-def test_killed_at_random_moments(talk: Path, whole: dict[str, str], tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    moments = random.Random(3)
+def test_killed_at_random_moments(
+    talk: Path, whole: dict[str, str], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    for seed in units(1):
+        kills, slowest = killed_at_random_moments(talk, whole, tmp_path / str(seed), seed)
+        record_property("kills", kills)
+        record_property("most seconds from a start to the next window heard", slowest)
+
+
+def killed_at_random_moments(talk: Path, whole: dict[str, str], out: Path, seed: int) -> tuple[int, float]:
+    """Kill the command five times and let it end; return how many died of it, and how long a resumption took."""
+    out.mkdir()
+    log = out / "log"
+    moments = random.Random(seed)
     kept: list[tuple[int, set[str]]] = []
-    kills = 0
+    kills, slowest = 0, 0.0
     for _ in range(5):
         before = len(heard(log))
-        process = start(command(talk, tmp_path, log))
+        process = start(command(talk, out, log))
+        began = time.monotonic()
         if moments.random() < 0.7:  # at work; else while starting up
             wait_for(lambda before=before: len(heard(log)) > before, process)  # type: ignore[misc]
+            slowest = max(slowest, time.monotonic() - began)
         time.sleep(moments.uniform(0, 0.4))
         process.kill()
         process.communicate()
         kills += process.returncode == -signal.SIGKILL
-        kept.append((len(heard(log)), finished(tmp_path)))
+        kept.append((len(heard(log)), finished(out)))
     assert kills >= 3
-    done = run(command(talk, tmp_path, log))
+    assert slowest < LEASE_SECONDS + 5
+    done = run(command(talk, out, log))
     assert done.returncode == 0, done.stderr
-    assert transcripts(tmp_path, "talk") == whole
+    assert transcripts(out, "talk") == whole
     lines = heard(log)
     assert any(texts for _, texts in kept)
     for position, texts in kept:
         assert texts.isdisjoint(lines[position:])
+    return kills, slowest
 
 
 def test_interrupted_with_ctrl_c(talk: Path, whole: dict[str, str], tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 import pytest
-from hibari import Hibari
 
 from longscribe.adapters import whisper
 from longscribe.adapters.models import locate
@@ -17,27 +16,16 @@ from longscribe.core.limits import MAX_TERM_CHARACTERS, MAX_VOCABULARY_TERMS, SA
 from longscribe.errors import BadInput, Transient
 from longscribe.messages import Guard
 from longscribe.ports import WindowAudio
+from tests import voices
+from tests.voices import english
 
-SENTENCES = (
-    "The harbour master counted eleven boats before breakfast, and wrote their names in a green book.",
-    "Nobody remembers who planted the apple trees behind the school.",
-    "When the rain stopped, the children ran down to the river to look for the bridge. It was still there.",
-    "Please send the blue folder to the second floor before noon.",
-    "Yes.",
-)
+SENTENCES = (*voices.SENTENCES, "Yes.")
 
 
 @pytest.fixture(scope="session")
 def spoken():
     """Each sentence as samples at 16 kHz."""
-    voice = Hibari()
-    said = []
-    for sentence in SENTENCES:
-        audio = np.asarray(voice(sentence), np.float64)
-        times = np.arange(int(len(audio) * SAMPLE_RATE / voice.sample_rate)) / SAMPLE_RATE
-        resampled = np.interp(times, np.arange(len(audio)) / voice.sample_rate, audio)
-        said.append((resampled.clip(-1, 1) * 32767).astype(np.int16))
-    return said
+    return [english(sentence) for sentence in SENTENCES]
 
 
 @pytest.fixture(scope="session")

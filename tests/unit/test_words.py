@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from longscribe.adapters.words import PAUSE, Speller, Voice
+from longscribe.adapters.words import BREAK, PAUSE, Speller, Voice
 from longscribe.core.limits import SAMPLE_RATE
 
 SECOND = SAMPLE_RATE
@@ -70,18 +70,34 @@ def voice():
         ((0, 2 * SECOND), (SECOND, 2 * SECOND)),  # a pause before it
         ((SECOND, 3 * SECOND), (SECOND, 2 * SECOND)),  # after it
         ((5 * SECOND // 2, 11 * SECOND // 2), (4 * SECOND, 5 * SECOND)),  # on both sides
-        ((SECOND, 5 * SECOND), (SECOND, 5 * SECOND)),  # inside
         ((2 * SECOND, 3 * SECOND), (2 * SECOND, 3 * SECOND)),  # nothing else
         ((SECOND - PAUSE + 320, 2 * SECOND + PAUSE - 320), (SECOND - PAUSE + 320, 2 * SECOND + PAUSE - 320)),
         ((SECOND, SECOND), (SECOND, SECOND)),
         ((9 * SECOND, 9 * SECOND), (9 * SECOND, 9 * SECOND)),
     ],
 )
-def test_pauses_are_taken_off_a_word(voice, word, trimmed):
-    assert voice.trim(*word) == trimmed
+@pytest.mark.parametrize("text", [" word", " end."])
+def test_pauses_are_taken_off_a_word(voice, text, word, trimmed):
+    assert voice.trim(text, *word) == trimmed
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "trimmed"),
+    [
+        (" and", (3 * SECOND // 2, 9 * SECOND // 2), (4 * SECOND, 9 * SECOND // 2)),  # the one before echoes on
+        (" and", (SECOND, 5 * SECOND), (4 * SECOND, 5 * SECOND)),
+        (" end.", (SECOND, 4 * SECOND + BREAK // 2), (SECOND, 2 * SECOND)),  # the next one has begun
+        (" 'end,'", (SECOND, 4 * SECOND + BREAK // 2), (SECOND, 2 * SECOND)),
+        (" 18,25.", (SECOND, 5 * SECOND), (SECOND, 5 * SECOND)),  # a number of two words
+        (" end.", (0, 4 * SECOND + BREAK // 2), (SECOND, 2 * SECOND)),
+        (" and", (SECOND, 11 * SECOND // 2), (4 * SECOND, 5 * SECOND)),
+    ],
+)
+def test_a_word_lies_on_one_side_of_a_pause(voice, text, word, trimmed):
+    assert voice.trim(text, *word) == trimmed
 
 
 def test_in_noise_times_are_left_alone():
     noisy = (np.random.default_rng(0).standard_normal(2 * SECOND) * np.repeat([500, 3000], SECOND)).astype(np.int16)
-    assert Voice(noisy).trim(0, 2 * SECOND) == (0, 2 * SECOND)
-    assert Voice(np.empty(0, np.int16)).trim(0, 0) == (0, 0)
+    assert Voice(noisy).trim(" word", 0, 2 * SECOND) == (0, 2 * SECOND)
+    assert Voice(np.empty(0, np.int16)).trim(" word", 0, 0) == (0, 0)

@@ -362,7 +362,8 @@ class Whisper:
         voice = Voice(samples)
         words = []
         for text, first, last in self._speller.words(tokens, language):
-            start, end = voice.trim(*(min(len(samples), entries[edge] * _STEP) for edge in (first, last)))
+            bounds = (min(len(samples), entries[edge] * _STEP) for edge in (first, last))
+            start, end = voice.trim(text, *bounds)
             probability = float(np.mean(alignment.text_token_probs[first:last]))
             words.append(Word(start, end, text, probability))
         return tuple(words)

@@ -25,6 +25,11 @@ CLEAR_DECIBELS = 20.0
 PAUSE = SAMPLE_RATE // 10
 """Shorter quiet at a word's edge may be a consonant."""
 
+BREAK = SAMPLE_RATE // 5
+"""Longer quiet within a word is a pause before or after it, which the alignment took in. From 160 to 300 ms all are
+equally good (``benchmarks/word_times.py``)."""
+
+_ENDING = re.compile(r"[.,;:!?。,！？：；…][\"'”)\]}]*$")
 _FRAME = SAMPLE_RATE // 50
 _FLOOR = 1e-10
 
@@ -67,7 +72,7 @@ class Speller:
 
 
 class Voice:
-    """Where in a window there is voice, by its level: the aligned word after a pause begins with the pause."""
+    """Where in a window there is voice, by its level: an aligned word begins or ends with the pause beside it."""
 
     def __init__(self, samples: Samples) -> None:
         whole = len(samples) // _FRAME * _FRAME
@@ -77,14 +82,22 @@ class Voice:
         clear = loud - quiet >= CLEAR_DECIBELS
         self._voiced = level >= quiet + QUIET * (loud - quiet) if clear else np.ones(len(level), np.bool_)
 
-    def trim(self, start: int, end: int) -> tuple[int, int]:
-        """Return a word's bounds, in samples, without the pauses at its edges, unless there is no voice in it."""
+    def trim(self, text: str, start: int, end: int) -> tuple[int, int]:
+        """Return a word's bounds, in samples, without the pauses at its edges, unless there is no voice in it.
+
+        What is voiced beyond a pause belongs to the neighbour: behind the pause after a word that ends a phrase, if
+        it is short, and before the pause of any other word.
+        """
         first = start // _FRAME
-        voiced = np.flatnonzero(self._voiced[first : -(-end // _FRAME)])
+        voiced = first + np.flatnonzero(self._voiced[first : -(-end // _FRAME)])
         if not len(voiced):
             return start, end
-        begins, ends = (first + int(voiced[0])) * _FRAME, (first + int(voiced[-1]) + 1) * _FRAME
-        return (
-            begins if begins - start >= PAUSE else start,
-            ends if end - ends >= PAUSE else end,
-        )
+        begins, ends = int(voiced[0]) * _FRAME, (int(voiced[-1]) + 1) * _FRAME
+        begins, ends = begins if begins - start >= PAUSE else start, ends if end - ends >= PAUSE else end
+        breaks = np.flatnonzero(np.diff(voiced) > BREAK // _FRAME)
+        if not len(breaks):
+            return begins, ends
+        before, after = voiced[breaks[-1]], voiced[breaks[-1] + 1]
+        if not _ENDING.search(text):
+            return int(after) * _FRAME, ends
+        return begins, (int(before) + 1) * _FRAME if ends - int(after) * _FRAME <= BREAK else ends

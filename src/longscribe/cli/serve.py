@@ -8,8 +8,19 @@ from typing import Annotated
 import typer
 
 from longscribe import serving, wiring
-from longscribe.cli.common import OK, listed
-from longscribe.core.settings import COMPUTE_TYPES, FORMATS, Settings
+from longscribe.cli.common import OK
+from longscribe.cli.settings import (
+    ALL_FORMATS,
+    DEFAULT,
+    ChunkLength,
+    ComputeType,
+    Formats,
+    Language,
+    Model,
+    Vocabulary,
+    WordTimes,
+    chosen,
+)
 from longscribe.watching import printable
 
 
@@ -17,19 +28,13 @@ def serve(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="Made if need be; state is kept in .longscribe there.")
     ],
-    language: Annotated[
-        str | None, typer.Option(help="The language spoken, such as en; else it is detected.")
-    ] = None,
-    vocabulary: Annotated[str, typer.Option(help="Names and terms to listen for, separated by commas.")] = "",
-    formats: Annotated[str, typer.Option(help="What to write.")] = ",".join(FORMATS),
-    model: Annotated[str, typer.Option(help="A Whisper model's name, or a directory.")] = Settings().model,
-    compute_type: Annotated[str, typer.Option(help=f"One of {', '.join(COMPUTE_TYPES)}.")] = "auto",
-    word_times: Annotated[
-        bool, typer.Option("--word-times", help="Write each word's times into the JSON.")
-    ] = False,
-    chunk_length: Annotated[
-        float, typer.Option(help="Seconds of speech in one unit of work.")
-    ] = Settings().chunk_seconds,
+    language: Language = None,
+    vocabulary: Vocabulary = "",
+    formats: Formats = ALL_FORMATS,
+    model: Model = DEFAULT.model,
+    compute_type: ComputeType = "auto",
+    word_times: WordTimes = False,
+    chunk_length: ChunkLength = DEFAULT.chunk_seconds,
     settle: Annotated[
         float, typer.Option(min=0.0, help="Seconds a file must have been as it is before it is taken.")
     ] = serving.SETTLE_SECONDS,
@@ -41,15 +46,7 @@ def serve(
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
-    settings = Settings(
-        language=None if language == "auto" else language,
-        vocabulary=listed(vocabulary),
-        formats=listed(formats),
-        model=model,
-        compute_type=compute_type,
-        word_times=word_times,
-        chunk_seconds=chunk_length,
-    ).checked()
+    settings = chosen(language, vocabulary, formats, model, compute_type, word_times, chunk_length)
     machine = wiring.machine(settings)
     _say(f"watching {folder / 'uploads'}")
     serving.serve(folder, settings, machine, settle, _say)

@@ -8,9 +8,20 @@ from typing import Annotated
 import typer
 
 from longscribe import wiring
-from longscribe.cli.common import BAD_INPUT, FAILED, OK, PARTIAL, complain, listed
+from longscribe.cli.common import BAD_INPUT, FAILED, OK, PARTIAL, complain
+from longscribe.cli.settings import (
+    ALL_FORMATS,
+    DEFAULT,
+    ChunkLength,
+    ComputeType,
+    Formats,
+    Language,
+    Model,
+    Vocabulary,
+    WordTimes,
+    chosen,
+)
 from longscribe.cli.store import HOME
-from longscribe.core.settings import COMPUTE_TYPES, FORMATS, Settings
 from longscribe.embedded import Embedded, checked
 from longscribe.errors import BadInput
 from longscribe.watching import Outcome, watch
@@ -21,34 +32,20 @@ def transcribe(
     out: Annotated[
         Path, typer.Option(help="Where the transcripts go; state is kept in .longscribe there.")
     ] = Path(),
-    language: Annotated[
-        str | None, typer.Option(help="The language spoken, such as en; else it is detected.")
-    ] = None,
-    vocabulary: Annotated[str, typer.Option(help="Names and terms to listen for, separated by commas.")] = "",
-    formats: Annotated[str, typer.Option(help="What to write.")] = ",".join(FORMATS),
-    model: Annotated[str, typer.Option(help="A Whisper model's name, or a directory.")] = Settings().model,
-    compute_type: Annotated[str, typer.Option(help=f"One of {', '.join(COMPUTE_TYPES)}.")] = "auto",
-    word_times: Annotated[
-        bool, typer.Option("--word-times", help="Write each word's times into the JSON.")
-    ] = False,
-    chunk_length: Annotated[
-        float, typer.Option(help="Seconds of speech in one unit of work.")
-    ] = Settings().chunk_seconds,
+    language: Language = None,
+    vocabulary: Vocabulary = "",
+    formats: Formats = ALL_FORMATS,
+    model: Model = DEFAULT.model,
+    compute_type: ComputeType = "auto",
+    word_times: WordTimes = False,
+    chunk_length: ChunkLength = DEFAULT.chunk_seconds,
     force: Annotated[bool, typer.Option("--force", help="Transcribe afresh what is already transcribed.")] = False,
 ) -> None:
     """Transcribe recordings on this machine: NAME.txt, .srt, .vtt and .json for each.
 
     Interrupted, the same command goes on where it stopped.
     """
-    settings = Settings(
-        language=None if language == "auto" else language,
-        vocabulary=listed(vocabulary),
-        formats=listed(formats),
-        model=model,
-        compute_type=compute_type,
-        word_times=word_times,
-        chunk_seconds=chunk_length,
-    ).checked()
+    settings = chosen(language, vocabulary, formats, model, compute_type, word_times, chunk_length)
     for path in files:
         checked(path)
     _check_names(files)

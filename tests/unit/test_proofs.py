@@ -1,0 +1,51 @@
+"""The page of promises says what the proofs' results say, and no more."""
+
+import json
+
+from proofs.page import PAGE, RESULTS, page
+from proofs.registry import PROMISES, PROOFS, ROOT
+
+RESULT = {
+    "commit": "0" * 12,
+    "date": "2026-01-01",
+    "unit": "seeds",
+    "done": 10,
+    "goal": 10,
+    "tests": 1,
+    "skipped": 0,
+    "counts": {"crash before": 3, "most seconds": 2.5},
+    "seconds": 7,
+    "cores": 2,
+    "held": True,
+    "failures": [],
+}
+
+
+def row(text: str, number: int) -> str:
+    return next(line for line in text.splitlines() if line.startswith(f"| {number} |"))
+
+
+def test_the_page_is_made_of_the_results() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(json.loads(RESULTS.read_text())), "python -m proofs.page"
+
+
+def test_every_proof_is_of_a_promise_and_its_tests_are_there() -> None:
+    numbers = {promise.number for promise in PROMISES}
+    for proof in PROOFS:
+        assert set(proof.promises) <= numbers
+        files = [part.partition("::")[0] for part in proof.tests if part.startswith("tests/")]
+        assert all((ROOT / file).exists() for file in files)
+
+
+def test_what_did_not_run_is_said() -> None:
+    text = page({})
+    assert "| held |" not in text
+    assert text.count("has not run") == len(PROOFS)
+    assert "no proof is part" in row(text, 13)
+
+
+def test_a_promise_is_held_when_all_its_proofs_are() -> None:
+    of = [proof.name for proof in PROOFS if 2 in proof.promises]
+    assert "| held |" in row(page(dict.fromkeys(of, RESULT)), 2)
+    assert "not proved yet" in row(page({of[0]: {**RESULT, "done": 9, "held": False}}), 2)
+    assert "**not held**" in row(page({of[0]: {**RESULT, "held": False, "failures": ["seed 3"]}}), 2)
