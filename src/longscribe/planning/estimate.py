@@ -26,7 +26,7 @@ STORE_CALLS = 4
 
 TASK_BYTES = 1_000
 RESULT_BYTES_A_SECOND = 200
-"""Of messages: a chunk's task, and its words for each second of audio."""
+"""Of messages: a chunk's task, and for each second of audio some three words of 40 bytes; both rounded up."""
 
 
 class Range(msgspec.Struct, frozen=True):
