@@ -59,6 +59,9 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.vocabulary --json docs/figures/vocabulary.json
 	$(BIN)/python -m benchmarks.languages --json docs/figures/languages.json
 	$(BIN)/python -m benchmarks.cloud --json docs/figures/cloud.json
+	$(BIN)/python -m benchmarks.planning --json docs/figures/planning.json
+	$(BIN)/python -m benchmarks.planning constants
+	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.report
 
 # The cloud on this machine: emulators, functions, a worker. Prints the variables for it and `ready`; Ctrl-C ends it.

@@ -40,7 +40,9 @@ def bundle(name: str, target: Path) -> None:
 
 def sources(folder: Path) -> Iterator[Path]:
     """Yield what is to be shipped of a folder."""
-    yield from (path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix in (".py", ".typed"))
+    yield from (
+        path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix in (".py", ".toml", ".typed")
+    )
 
 
 def copy(source: Path, target: Path) -> None:

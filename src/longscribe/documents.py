@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from longscribe.core.settings import Settings
+from longscribe.core.transcript import Receipt
 from longscribe.messages import BlobRef, ChunkResult, ChunkTask, Judged, Missing, Silence
 
 
@@ -33,6 +34,7 @@ class Seal(msgspec.Struct, frozen=True):
     silences: tuple[Silence, ...] = ()  #: after the last chunk
     missing: tuple[Missing, ...] = ()  #: after the last chunk
     judged: tuple[Judged, ...] = ()  #: after the last chunk
+    chunker_seconds: float = 0.0  #: what all of the cutting took, but for tries that died
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +52,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None  #: why it failed or was cancelled, one sentence
     transcripts: tuple[BlobRef, ...] = ()  #: one for each format, once written
     settled: float = 0.0  #: when the chunks began to be read for ``transcripts``, in seconds since 1970
+    chunker_seconds: float = 0.0  #: what cutting took so far, where the time was up before the end
+    receipt: Receipt | None = None  #: of the transcript that was written last
     replayed: bool = False  #: the chunks say something else since: to be settled again once no more results come
 
     @property
@@ -86,11 +90,13 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     task: ChunkTask  #: as last queued: its run is the chunk's current run
     silences: tuple[Silence, ...] = ()
     missing: tuple[Missing, ...] = ()  #: stretches that could not be decoded
+    audio_bytes: int = 0  #: of the object that holds its audio
     judged: tuple[Judged, ...] = ()
     state: ChunkState = ChunkState.PENDING
     updated: float = 0.0
     queued: float = 0.0  #: when its message was last sent, or was about to be
     sendings: int = 1  #: of that run's message: more than one where it was taken for lost
     overwritten: float = 0.0  #: when a result was last stored although it was no longer pending
+    redone_seconds: float = 0.0  #: the device's, spent on results that another has replaced
     result: ChunkResult | None = None  #: while a later run is pending, still the one before
     reason: str | None = None  #: why the last run was given up

@@ -161,6 +161,8 @@ class Provenance(msgspec.Struct, frozen=True):
     worker: str
     device_seconds: float
     attempt: int  #: deliveries of the message, 1 for the first
+    idle_seconds: float = 0.0  #: that the device stood idle before, although the chunk was queued
+    machine: str = ""  #: what the worker runs on, by its name in ``prices.toml``; empty: it was not told
 
 
 class ChunkResult(msgspec.Struct, frozen=True, tag=True):

@@ -56,6 +56,7 @@ class _Chunk:
     prepared: Prepared
     heard: dict[int, WindowResult] = field(default_factory=dict)
     device_seconds: float = 0.0
+    idle_seconds: float = 0.0  #: of a lane, since the chunk was queued
 
     @property
     def windows(self) -> tuple[WindowAudio, ...]:
@@ -202,11 +203,15 @@ class PullLoop:
             self._release([held])
 
     def _lane(self) -> None:
+        free = self._clock.now()
         while batch := self._take():
+            queued = min(chunk.held.delivery.published for chunk, _ in batch)
+            idle = max(0.0, self._clock.now() - max(free, queued))
             try:
-                self._recognise(batch)
+                self._recognise(batch, idle)
             except Exception as error:  # the lane must live on
                 self._failed(list(dict.fromkeys(chunk.held for chunk, _ in batch)), error)
+            free = self._clock.now()
             with self._changed:
                 self._in_flight -= Counter(chunk for chunk, _ in batch)
                 self._changed.notify_all()
@@ -241,7 +246,7 @@ class PullLoop:
         self._ready = deque(place for place in self._ready if place not in taken)
         return batch
 
-    def _recognise(self, batch: Sequence[_Place]) -> None:
+    def _recognise(self, batch: Sequence[_Place], idle: float) -> None:
         audio = [chunk.windows[number] for chunk, number in batch]
         started = self._clock.now()
         results = self._ports.recogniser.recognise(audio)
@@ -252,7 +257,9 @@ class PullLoop:
             self.progressed = self._clock.now()
             for (chunk, number), window, result in zip(batch, audio, results, strict=True):
                 chunk.heard[number] = result
-                chunk.device_seconds += seconds * len(window.samples) / total
+                share = len(window.samples) / total
+                chunk.device_seconds += seconds * share
+                chunk.idle_seconds += idle * share
                 if len(chunk.heard) == len(chunk.windows):
                     finished.append(chunk)
         for chunk in finished:
@@ -261,7 +268,7 @@ class PullLoop:
     def _conclude(self, chunk: _Chunk) -> None:
         heard = [chunk.heard[number] for number in range(len(chunk.heard))]
         attempt = chunk.held.delivery.attempt
-        result = conclude(chunk.prepared, heard, chunk.device_seconds, attempt, self._ports)
+        result = conclude(chunk.prepared, heard, chunk.device_seconds, attempt, self._ports, chunk.idle_seconds)
         self._acknowledge(chunk.held)
         self._on_heard(chunk.prepared.task, result)
 

@@ -23,7 +23,7 @@ from google.cloud.run_v2 import JobsClient, ServicesClient, WorkerPoolsClient
 from google.cloud.run_v2.services.jobs.transports import JobsGrpcTransport
 from google.cloud.run_v2.services.worker_pools.transports import WorkerPoolsGrpcTransport
 
-from longscribe import __version__, wiring
+from longscribe import __version__, prices, wiring
 from longscribe.adapters.gcp import checks, pubsub, run
 from longscribe.adapters.gcp.calls import told
 from longscribe.adapters.gcp.firestore import FirestoreJobs
@@ -31,6 +31,7 @@ from longscribe.adapters.gcp.monitoring import Monitoring
 from longscribe.adapters.gcp.storage import GcsBlobs
 from longscribe.adapters.media.av_media import AvMedia
 from longscribe.core import limits, topics
+from longscribe.core.costing import Prices
 from longscribe.core.scaling import Fleet
 from longscribe.core.settings import Settings
 from longscribe.core.uploads import COMPLAINT
@@ -80,6 +81,7 @@ class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     models: str = "/models"  #: the directory in which the worker's image has its models
     chunker_job: str = ""  #: ``projects/P/locations/L/jobs/J``
     reconciler_url: str = ""  #: called with a recording's first chunk
+    machine: str = ""  #: that a worker runs on, by its name in ``prices.toml``; none: it costs what any may cost
     gpu_pool: str = ""  #: ``projects/P/locations/L/workerPools/W``; none: nothing is scaled
     gke_endpoint: str = ""  #: of the cluster, if the pool is a Deployment there
     gke_deployment: str = "longscribe-worker"
@@ -98,6 +100,9 @@ def environment(variables: Mapping[str, str]) -> CloudEnvironment:
         raise BadInput("Neither LONGSCRIBE_PROJECT nor GOOGLE_CLOUD_PROJECT is set; name the project.")
     buckets = {f"{name}_bucket": f"{project}-longscribe-{name}" for name in ("uploads", "chunks", "transcripts")}
     read = wiring.from_variables(variables, CloudEnvironment, project=project, **buckets)
+    if read.machine and read.machine not in prices.load().machines:
+        known = ", ".join(prices.load().machines)
+        raise BadInput(f"LONGSCRIBE_MACHINE is {read.machine!r}; give one of {known}, or leave it out.")
     if len({read.uploads_bucket, read.chunks_bucket, read.transcripts_bucket}) < 3:
         raise BadInput("LONGSCRIBE_UPLOADS_BUCKET, …_CHUNKS_BUCKET and …_TRANSCRIPTS_BUCKET must be three buckets.")
     if not 1 <= read.leases <= limits.MAX_LEASES:
@@ -160,7 +165,7 @@ def assembling(variables: Mapping[str, str] = os.environ) -> "Assembling":
 
     read = environment(variables)
     there = stores(read, variables)
-    ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket)
+    ports = AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket, list_prices(variables))
     return Assembling(ports, Log("assembler", there.clock.now))
 
 
@@ -171,7 +176,9 @@ def reconciling(variables: Mapping[str, str] = os.environ) -> "Reconciling":
     read = environment(variables)
     there = stores(read, variables)
     ports = ReconcilerPorts(
-        assembler=AssemblerPorts(there.blobs, there.queue, there.jobs, read.transcripts_bucket),
+        assembler=AssemblerPorts(
+            there.blobs, there.queue, there.jobs, read.transcripts_bucket, list_prices(variables)
+        ),
         pool=_gpu_pool(read, variables),
         fleet=Fleet(read.max_instances),
     )
@@ -183,6 +190,11 @@ def reconciling(variables: Mapping[str, str] = os.environ) -> "Reconciling":
         written=partial(there.blobs.written, read.uploads_bucket),
         log=Log("reconciler", there.clock.now),
     )
+
+
+def list_prices(variables: Mapping[str, str]) -> Prices | None:
+    """Return what Google asks; None on the emulators, where nothing is paid for."""
+    return None if variables.get("PUBSUB_EMULATOR_HOST") else prices.load()
 
 
 def _gpu_pool(read: CloudEnvironment, variables: Mapping[str, str]) -> GpuPool:
@@ -254,6 +266,7 @@ def operating(project: str, variables: Mapping[str, str] = os.environ) -> tuple[
         start_worker=f"run longscribe doctor, and ask for GPUs if there are none: {GPU_QUOTA}",
         restart_worker="run longscribe doctor, and look into the logs of functions and workers",
         address=lambda ref: f"gs://{ref.bucket}/{ref.name}",
+        prices=list_prices(variables),
         patience=AWAY_SECONDS,
     )
     return operations, checks.cloud_checks(deployment)
@@ -295,6 +308,7 @@ def working(variables: Mapping[str, str] = os.environ) -> "Working":
         recogniser=Whisper(locate(read.model, Path(read.models)), read.model, read.compute_type),
         worker=f"{socket.gethostname()}-{os.getpid()}",
         version=__version__,
+        machine=read.machine,
     )
     log = Log("worker", there.clock.now)
     return Working(ports, there.clock, log, read.memory_mb * MEGABYTE, leases=read.leases)

@@ -5,6 +5,7 @@ import sys
 import venv
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -28,6 +29,12 @@ def test_the_same_sources_give_the_same_bytes() -> None:
     assert set(first) == {"assembler.zip", "chunker.zip", "reconciler.zip"}
     (ROOT / "functions" / "bundle.py").touch()
     assert bundled() == first
+
+
+def test_a_bundle_has_the_prices() -> None:
+    bundled()
+    with ZipFile(BUILT / "assembler.zip") as archive:
+        assert "longscribe/prices.toml" in archive.namelist()
 
 
 @pytest.fixture(scope="module")

@@ -260,3 +260,14 @@ def test_a_seek_is_told_before_it_is_done(longscribe: Command, person: Person, d
     later = answered(longscribe, "seek-preview", "--since", "2999-01-01T00:00Z")
     assert (later["chunks"], later["jobs"]) == (0, 0)
     assert longscribe("seek-preview", "--since", "yesterday").code == 2
+
+
+def test_a_receipt_is_kept_with_the_job_and_costs_nothing_on_the_emulators(
+    longscribe: Command, person: Person, done: Upload
+) -> None:
+    told = answered(longscribe, "receipt", NAME)
+    assert told["stored"]
+    assert told["receipt"]["cost"] is None
+    assert told["receipt"]["chunks"] == len(person.chunks(done))
+    assert told["receipt"]["chunker_seconds"] > 0
+    assert told["receipt"]["operations"]["messages"] == 1 + 2 * told["receipt"]["chunks"]

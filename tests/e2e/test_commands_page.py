@@ -17,7 +17,8 @@ from longscribe.cli.rerun import DeadLetters, Ended, Replayed
 from longscribe.cli.seek_preview import SeekPreview
 from longscribe.core.differing import Hunk
 from longscribe.documents import JobState
-from longscribe.operating import comparing, dead_letters, doctor, ending, ports, status
+from longscribe.operating import accounts, comparing, dead_letters, doctor, ending, ports, status
+from longscribe.planning import constants, estimate
 from tests.e2e.conftest import Command
 from tests.standins import spoken
 
@@ -43,6 +44,11 @@ STRUCTS: list[type[msgspec.Struct]] = [
     doctor.Report,
     doctor.Finding,
     SeekPreview,
+    accounts.JobReceipt,
+    estimate.Plan,
+    estimate.Range,
+    estimate.PricedBy,
+    constants.Constant,
 ]
 
 ANSWERS: dict[str, type[msgspec.Struct]] = {
@@ -53,6 +59,7 @@ ANSWERS: dict[str, type[msgspec.Struct]] = {
     "cancel": ending.Cancelled,
     "delete": ending.Deleted,
     "doctor": doctor.Report,
+    "receipt": accounts.JobReceipt,
 }
 """What each command writes with ``--json``: `status` for one job, `dead-letters` without ``--replay``."""
 
@@ -116,7 +123,7 @@ EXAMPLES = sorted(
 def test_every_command_is_on_the_page_and_answers_in_json() -> None:
     operators = set(commands()) - {"transcribe", "serve"}
     assert set(re.findall(r"^## ([a-z-]+)$", PAGE, re.M)) == operators
-    assert operators - {"watch", "seek-preview"} == set(ANSWERS)
+    assert operators - {"watch", "seek-preview", "plan"} == set(ANSWERS)
 
 
 @pytest.fixture
@@ -161,6 +168,16 @@ def test_what_is_written_for_programs_is_what_the_page_says(longscribe: Command,
     written = json.loads(done.stdout)
     assert set(written) == {field.name for field in msgspec.structs.fields(kind)}
     msgspec.json.decode(done.stdout, type=kind, strict=True)
+
+
+@pytest.mark.parametrize("of", [("interview.m4a",), ("--hours", 0.5, "--spot")])
+def test_what_plan_writes_for_programs_is_what_the_page_says(
+    longscribe: Command, store: Path, of: tuple[object, ...]
+) -> None:
+    done = longscribe("plan", *of, "--json")
+    assert done.code == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {field.name for field in msgspec.structs.fields(estimate.Plan)}
+    msgspec.json.decode(done.stdout, type=estimate.Plan, strict=True)
 
 
 def test_each_line_of_watch_is_what_the_page_says(longscribe: Command, store: Path) -> None:

@@ -377,3 +377,46 @@ def test_a_seek_is_for_the_cloud(tmp_path: Path) -> None:
     done = run([*LONGSCRIBE, "seek-preview", "--since", "2026-11-26T08:00"], env=bare)
     assert (done.returncode, len(sentences(done.stderr))) == (2, 1)
     assert "give --project" in done.stderr
+
+
+def test_a_receipt_tells_what_a_job_used_and_that_it_cost_nothing_here(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    recording = tmp_path / "talk.pcm"
+    recording.write_bytes(spoken(40).tobytes())
+    made = run(with_tones(tmp_path / "log", 0, "transcribe", recording, "--language", "en", "--out", out))
+    assert made.returncode == 0, made.stderr
+    asked = [*LONGSCRIBE, "receipt", "talk.pcm", "--dir", str(out)]
+    told = json.loads(run([*asked, "--json"]).stdout)
+    written = json.loads((out / "talk.json").read_text())["receipt"]
+    assert told["stored"]
+    assert told["receipt"] == written
+    assert written["recording_bytes"] == recording.stat().st_size
+    assert written["cost"] is None
+    assert 0 < written["chunker_seconds"] < 60
+    assert written["chunk_bytes"] > 10_000
+    assert "nothing: it ran on your own machine" in run(asked).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ([], "Give a recording, or --hours"),
+        (["talk.pcm", "--hours", "1"], "Give a recording, or --hours"),
+        (["--hours", "1", "--gpus", "0"], "--gpus is 0; give 1 to 1,000"),
+        (["--hours", "0"], "--hours is 0; a recording has up to 48 hours"),
+        (["--hours", "49"], "--hours is 49; a recording has up to 48 hours"),
+        (["--hours", "1", "--gpu", "l4", "--spot"], "Cloud Run has no spot instances"),
+        (["nowhere.m4a"], "There is no file"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_is_told_in_one_sentence(arguments: list[str], why: str) -> None:
+    done = run([*LONGSCRIBE, "plan", *arguments])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert why in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_plan_of_hours_names_what_it_rests_on() -> None:
+    done = run([*LONGSCRIBE, "plan", "--hours", "6.8", "--gpus", "6", "--spot"])
+    for said in ("simulated", "measured:", "quoted:", "assumed:", "2018-07-06", "per GPU hour", "The reconciler"):
+        assert said in done.stdout

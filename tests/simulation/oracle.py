@@ -161,6 +161,7 @@ _LIVED = {
     "queued": 0.0,
     "sendings": 1,
     "overwritten": 0.0,
+    "redone_seconds": 0.0,
 }
 """What becomes of a chunk later, taken out."""
 

@@ -17,7 +17,7 @@ from longscribe.messages import ChunkTask, UploadEvent, decode, encode
 from longscribe.ports import Clock, Delivery, WindowAudio
 from longscribe.pulling import LOW_PATIENCE_SECONDS, PullLoop
 from longscribe.stages import chunker
-from tests.standins import Bench, Faulty, SystemClock, ToneRecogniser, job_id, spoken, tones, words
+from tests.standins import Bench, Faulty, Slow, SystemClock, ToneRecogniser, job_id, spoken, tones, words
 
 COUNT = 150
 """Words: 12 to 16 chunks of one window each."""
@@ -534,3 +534,28 @@ def test_a_queue_that_fails_ends_the_loop(bench: Bench) -> None:
     loop = PullLoop(bench.worker(queue=Faulty(bench.queue, fail)), bench.clock, lambda _: None)
     with pytest.raises(Transient):
         loop.run()
+
+
+def test_the_time_that_a_lane_waits_for_a_queued_chunk_is_told(bench: Bench, event: UploadEvent) -> None:
+    with running(bench, blobs=Slow(bench.blobs, 0.3)):
+        until(lambda: idle(bench))
+    bench.assemble()
+    results = [chunk.result.provenance for chunk in bench.chunks(event) if chunk.result is not None]
+    assert len(results) == len(bench.chunks(event))
+    waited = [by.idle_seconds for by in results]
+    assert min(waited) >= 0.0
+    # A lane waits at least for the first chunks, whose audio takes 0.3 s, before it has anything to do.
+    assert sum(waited) > 0.25
+    assert sum(waited) < 0.3 * len(results) + 5.0
+
+
+def test_a_worker_that_waits_for_the_next_recording_is_idle_for_none(bench: Bench) -> None:
+    with running(bench):
+        time.sleep(0.6)
+        event = bench.upload(spoken(10))
+        chunker.chunk(event, bench.chunker())
+        until(lambda: idle(bench))
+    bench.assemble()
+    (chunk,) = bench.chunks(event)
+    assert chunk.result is not None
+    assert chunk.result.provenance.idle_seconds < 0.5

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from longscribe import wiring, wiring_cloud
+from longscribe import prices, wiring, wiring_cloud
 from longscribe.adapters.silero import locate
 from longscribe.core import limits, topics
 from longscribe.core.settings import Settings
@@ -130,6 +130,7 @@ def test_the_buckets_of_a_project_have_names_of_their_own_unless_told() -> None:
         "other",
         "p-longscribe-transcripts",
     )
+    assert read.machine == ""
     with pytest.raises(BadInput, match="LONGSCRIBE_PROJECT"):
         wiring_cloud.environment({"LONGSCRIBE_UPLOADS_BUCKET": "b"})
     with pytest.raises(BadInput, match="three buckets"):
@@ -151,3 +152,15 @@ def test_a_worker_and_an_operator_need_nothing_that_receives_events() -> None:
     script = f"import sys; sys.modules.update(dict.fromkeys({absent!r})); import longscribe.wiring_cloud"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_worker_is_told_what_it_runs_on_by_a_name_that_has_a_price() -> None:
+    named = {"GOOGLE_CLOUD_PROJECT": "p", "LONGSCRIBE_MACHINE": "t4-spot"}
+    assert wiring_cloud.environment(named).machine == "t4-spot"
+    with pytest.raises(BadInput, match="LONGSCRIBE_MACHINE is 'abacus'; give one of t4, t4-spot, l4"):
+        wiring_cloud.environment({**named, "LONGSCRIBE_MACHINE": "abacus"})
+
+
+def test_nothing_is_paid_for_on_the_emulators() -> None:
+    assert wiring_cloud.list_prices({"PUBSUB_EMULATOR_HOST": "127.0.0.1:1"}) is None
+    assert wiring_cloud.list_prices({}) == prices.load()

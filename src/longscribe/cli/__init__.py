@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from longscribe import __version__
+from longscribe.cli.account import plan, receipt
 from longscribe.cli.common import BAD_INPUT, FAILED, OK, complain
 from longscribe.cli.doctor import doctor
 from longscribe.cli.operate import cancel, delete, diff, status, watch
@@ -57,5 +58,7 @@ app.command(epilog="Example: longscribe diff interview.m4a --dir transcripts")(d
 app.command(epilog="Example: longscribe cancel interview.m4a --dir transcripts")(cancel)
 app.command(epilog="Example: longscribe delete interview.m4a --dir transcripts --yes")(delete)
 app.command(epilog="Example: longscribe dead-letters --replay --dir transcripts")(dead_letters)
+app.command(epilog="Example: longscribe plan interview.m4a --gpus 6 --gpu t4")(plan)
+app.command(epilog="Example: longscribe receipt interview.m4a --dir transcripts")(receipt)
 app.command(epilog="Example: longscribe doctor --dir transcripts")(doctor)
 app.command(epilog="Example: longscribe seek-preview --since 2026-11-26T08:00 --project my-project")(seek_preview)

@@ -49,6 +49,31 @@ def date(when: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(when))
 
 
+def dollars(low: float, high: float) -> str:
+    """Return an amount, or a range, to the cent; below ten cents to a hundredth of one."""
+    shown = [f"${amount:,.2f}" if amount >= 0.1 else f"${amount:.4f}" for amount in (low, high)]
+    return shown[0] if shown[0] == shown[1] else f"{shown[0]} to {shown[1]}"
+
+
+def bytes_(count: float) -> str:
+    """Return a number of bytes in the unit that fits."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1_000:
+            return f"{count:.0f} {unit}"
+        count /= 1_000
+    return f"{count:.1f} GB"
+
+
+def draw_rows(rows: Iterable[tuple[str, str]], console: Console) -> None:
+    """Show named values, those without one left out."""
+    table = _table(["", ""])
+    table.show_header = False
+    for name, value in rows:
+        if value:
+            table.add_row(Text(name, style="bold"), text(value))
+    console.print(table)
+
+
 def draw_overview(found: Overview, console: Console) -> None:
     """Show all jobs."""
     if not found.jobs:
@@ -104,12 +129,7 @@ def left(job: JobSummary) -> str:
 
 def draw_status(job: JobStatus, console: Console) -> None:
     """Show everything known of one job."""
-    table = _table(["", ""])
-    table.show_header = False
-    for name, value in _rows(job):
-        if value:
-            table.add_row(Text(name, style="bold"), text(value))
-    console.print(table)
+    draw_rows(_rows(job), console)
     for part in job.missing:
         console.print(text(f"missing {clock(part.start)} to {clock(part.end)}: {part.reason}", "yellow"))
     if job.passages:

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable
 
+from longscribe.core.costing import Prices
 from longscribe.core.coverage import coverage, in_seconds
 from longscribe.core.merging import merge
 from longscribe.core.passages import passages
+from longscribe.core.receipts import receipt
 from longscribe.core.rendering import paragraphs
 from longscribe.core.segmenting import segments
 from longscribe.core.transcript import (
     ChunkRecord,
     Kind,
     Provenance,
-    Receipt,
     Recording,
     Status,
     Transcript,
@@ -22,11 +23,11 @@ from longscribe.errors import Transient
 from longscribe.messages import ChunkResult
 
 
-def assemble(job: Job, chunks: Iterable[Chunk], language: str | None) -> Transcript:
+def assemble(job: Job, chunks: Iterable[Chunk], language: str | None, prices: Prices | None = None) -> Transcript:
     """Return the transcript of a sealed job none of whose chunks is pending, its ``language`` settled.
 
-    ``chunks`` are all of the job's, each once. Raises `Transient` if the job is not sealed or a chunk is pending,
-    `Permanent` if they do not cover the recording.
+    ``chunks`` are all of the job's, each once; without ``prices`` nothing was paid for. Raises
+    `Transient` if the job is not sealed or a chunk is pending, `Permanent` if they do not cover the recording.
     """
     if job.seal is None:
         raise Transient("The job is not sealed yet; ask again when its chunking has ended.")
@@ -47,7 +48,7 @@ def assemble(job: Job, chunks: Iterable[Chunk], language: str | None) -> Transcr
         coverage=in_seconds(tiles),
         passages=passages(chunks, job.seal),
         provenance=_provenance(results),
-        receipt=_receipt(results, len(chunks)),
+        receipt=receipt(job, chunks, prices),
     )
 
 
@@ -73,14 +74,4 @@ def _provenance(results: list[ChunkResult]) -> Provenance:
             ChunkRecord(result.index, result.run, by.attempt, by.worker, round(by.device_seconds, 3))
             for result, by in zip(results, made, strict=True)
         ),
-    )
-
-
-def _receipt(results: list[ChunkResult], chunks: int) -> Receipt:
-    attempts = [result.provenance.attempt for result in results]
-    return Receipt(
-        device_seconds=round(sum(result.provenance.device_seconds for result in results), 3),
-        chunks=chunks,
-        attempts=sum(attempts),
-        retried=sum(attempt > 1 for attempt in attempts),
     )

@@ -53,6 +53,7 @@ def answered(chunk: Chunk, result: ChunkResult, now: float) -> Chunk | None:
     if chunk.state is ChunkState.DONE and chunk.result == result:
         return chunk
     late = chunk.state is not ChunkState.PENDING
+    replaced = chunk.result.provenance.device_seconds if chunk.result is not None else 0.0
     return replace(
         chunk,
         state=ChunkState.DONE,
@@ -60,6 +61,7 @@ def answered(chunk: Chunk, result: ChunkResult, now: float) -> Chunk | None:
         reason=None,
         updated=now,
         overwritten=now if late else chunk.overwritten,
+        redone_seconds=round(chunk.redone_seconds + replaced, 3),
     )
 
 

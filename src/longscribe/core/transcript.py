@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from longscribe.core.costing import Cost, StoreOperations
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.settings import Settings
 from longscribe.messages import Guard
@@ -112,12 +113,21 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What the transcript cost. Counts only the attempts whose results were kept."""
+    """What a job used, and what that cost. What was not noted by an older longscribe is 0."""
 
-    device_seconds: float  #: spent by the models
+    device_seconds: float  #: spent by the models on the results that were kept
+    idle_seconds: float = 0.0  #: that devices stood idle although the job's chunks were queued
+    retried_seconds: float = 0.0  #: spent on results that were replaced, and at most on attempts that were lost
+    chunker_seconds: float = 0.0  #: from the event to the seal, tries that died left out
+    recording_bytes: int = 0
+    chunk_bytes: int = 0  #: of the chunks' audio
+    message_bytes: int = 0  #: of the chunks' tasks and results
+    operations: StoreOperations = StoreOperations()  #: as many as such a job takes; they are not metered
+    machines: tuple[str, ...] = ()  #: that workers ran on, as far as they were told
     chunks: int  #: in the recording
     attempts: int  #: deliveries of the chunks that were transcribed
     retried: int  #: chunks that took more than one
+    cost: Cost | None = None  #: null where nothing is paid for: on one's own machine
 
 
 class Transcript(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from longscribe import documents
+from longscribe.core.costing import Prices
 from longscribe.messages import BlobRef
 from longscribe.ports import Blobs, Clock, Jobs, Queue
 from longscribe.stages.assembler import AssemblerPorts
@@ -57,6 +58,7 @@ class Operations:
     restart_worker: str  #: what to do about somebody who brings nothing, to follow "…:"
     address: Callable[[BlobRef], str]  #: how a transcript is named to people
     backlog: Callable[[str], int] | None = None  #: a subscription's messages that are not acknowledged, if it tells
+    prices: Prices | None = None  #: what the calls and workers cost here; None: nothing
     patience: float = 0.0  #: seconds that a chunk may wait before it is said that nobody is at work
 
     @property
@@ -69,7 +71,7 @@ class Operations:
     @property
     def assembler(self) -> AssemblerPorts:
         """What the assembler needs of these."""
-        return AssemblerPorts(self.blobs, self.queue, self.jobs, self.transcripts_bucket)
+        return AssemblerPorts(self.blobs, self.queue, self.jobs, self.transcripts_bucket, self.prices)
 
 
 def readable(name: str) -> str:

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from longscribe.core import topics, voting
 from longscribe.core.assembly import assemble
+from longscribe.core.costing import Prices
 from longscribe.core.rendering import render
 from longscribe.documents import ChunkState, Job, JobState
 from longscribe.errors import Gone
@@ -31,6 +32,7 @@ class AssemblerPorts:
     queue: Queue
     jobs: Jobs
     transcripts_bucket: str
+    prices: Prices | None = None  #: None: nothing is paid for
 
 
 class Assembled(StrEnum):
@@ -144,7 +146,7 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
     if again:
         _requeue(job, again, ports)
         return Assembled.REQUEUED
-    transcript = assemble(job, chunks, language)
+    transcript = assemble(job, chunks, language, ports.prices)
     written = tuple(
         ports.blobs.replace(ports.transcripts_bucket, f"{job.job_id}/transcript.{name}", render(transcript, name))
         for name in job.settings.formats
@@ -156,6 +158,7 @@ def finish(job: Job, ports: AssemblerPorts) -> Assembled:
             JobState(transcript.status),
             language=language,
             transcripts=written,
+            receipt=transcript.receipt,
             settled=job.updated,
         )
         wanted = ended is not None or ports.jobs.job(job.job_id).state is not JobState.CANCELLED

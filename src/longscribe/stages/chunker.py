@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from msgspec.structs import replace
 
 from longscribe.audio import Held
 from longscribe.core import ids, limits, topics
@@ -60,6 +61,7 @@ def chunk(event: UploadEvent, ports: ChunkerPorts, until: float | None = None) -
     job = open_job(event, ports.defaults, ports.jobs, ports.clock)
     if job.state is not JobState.CHUNKING:
         return Chunked.REFUSED if job.state is JobState.FAILED else Chunked.KNOWN
+    began = ports.clock.now() - job.chunker_seconds
     writer = _Writer(job, ports)
     seal, reason = None, None
     try:
@@ -76,9 +78,11 @@ def chunk(event: UploadEvent, ports: ChunkerPorts, until: float | None = None) -
     if reason is not None:
         ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, reason=reason)
         return Chunked.REFUSED
+    took = round(ports.clock.now() - began, 3)
     if seal is None:
+        ports.jobs.amend(job, chunker_seconds=took)
         return Chunked.UNFINISHED
-    ports.jobs.seal(job.job_id, seal)
+    ports.jobs.seal(job.job_id, replace(seal, chunker_seconds=took))
     # The last result may have come before the seal; this makes the assembler look.
     ports.queue.publish(topics.RESULTS, encode(Sealed(job.job_id)), job.job_id)
     return Chunked.SEALED
@@ -183,7 +187,13 @@ class _Writer:
             language=job.settings.language,
         )
         ports.jobs.create_chunk(
-            Chunk(task=task, silences=planned.silences, missing=planned.missing, judged=planned.judged)
+            Chunk(
+                task=task,
+                silences=planned.silences,
+                missing=planned.missing,
+                audio_bytes=len(encoded),
+                judged=planned.judged,
+            )
         )
         ports.queue.publish(topics.topic(task.priority), encode(task), job.job_id)
         if planned.index == 0 and ports.started is not None:
@@ -220,7 +230,7 @@ def _cut(event: UploadEvent, job: Job, writer: _Writer, ports: ChunkerPorts, unt
     held, end, count = Held(origin), origin, index
     with (
         ports.media.decode(read, event.size, origin) as stretches,
-        closing(_listen(stretches, ports.detector)) as listened,
+        closing(listen(stretches, ports.detector)) as listened,
     ):
         for decoded, heard in listened:
             if _state(job.job_id, ports.jobs) is not JobState.CHUNKING:
@@ -249,7 +259,7 @@ def _put(planned: PlannedChunk, held: Held, writer: _Writer) -> None:
     writer.put(planned, first, held.slice(first, planned.windows[-1].spans[-1].end))
 
 
-def _listen(stretches: Iterator[Decoded], detector: SpeechDetector) -> Generator[tuple[Decoded, Frames]]:
+def listen(stretches: Iterator[Decoded], detector: SpeechDetector) -> Generator[tuple[Decoded, Frames]]:
     """Yield each stretch with its frames; the detector is warmed by the end of the stretch before.
 
     The next stretch is listened to while one is cut: in noise, listening takes twice as long as all the rest. One

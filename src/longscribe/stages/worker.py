@@ -26,6 +26,7 @@ class WorkerPorts:
     recogniser: Recogniser
     worker: str  #: this worker's name, for provenance
     version: str  #: of longscribe
+    machine: str = ""  #: what it runs on, by its name in ``prices.toml``
 
 
 class Unrun(StrEnum):
@@ -120,6 +121,7 @@ def conclude(
     device_seconds: float,
     attempt: int,
     ports: WorkerPorts,
+    idle_seconds: float = 0.0,
 ) -> ChunkResult:
     """Publish what was heard in a chunk's windows, in recording time; the message may then be acknowledged."""
     task = prepared.task
@@ -140,6 +142,8 @@ def conclude(
             worker=ports.worker,
             device_seconds=round(device_seconds, 3),
             attempt=attempt,
+            idle_seconds=round(idle_seconds, 3),
+            machine=ports.machine,
         ),
     )
     ports.queue.publish(topics.RESULTS, encode(result), task.job_id)
