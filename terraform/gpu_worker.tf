@@ -9,7 +9,8 @@ resource "google_service_account" "worker" {
 locals {
   worker_environment = merge(local.environment, {
     LONGSCRIBE_LEASES    = tostring(var.concurrency)
-    LONGSCRIBE_MEMORY_MB = "12288" # of 16 GiB: a worker that has grown beyond is exchanged
+    LONGSCRIBE_MACHINE   = local.on_cloud_run ? "l4" : "t4-spot" # what its time costs
+    LONGSCRIBE_MEMORY_MB = "12288"                               # of 16 GiB: a worker that has grown beyond is exchanged
   })
   gpu_pool = "projects/${var.project}/locations/${var.region}/workerPools/longscribe-worker"
 }
