@@ -248,6 +248,30 @@ def test_a_job_left_settling_is_finished_but_not_while_somebody_may_be_at_it(ben
     assert bench.text(event) == words(COUNT)
 
 
+def test_what_a_writer_thought_dead_writes_over_a_transcript_is_written_again(bench: Bench) -> None:
+    event = left_settling(bench)
+    look(bench, SETTLE_SECONDS)
+    (newest, *_) = bench.job(event).transcripts
+    bench.blobs.replace(newest.bucket, newest.name, b"older")  # and it dies before it finds that the job has ended
+    assert look(bench, REPLAY_SECONDS).deeds == (Deed(job_id(event), Action.REPLAYED),)
+    for ref in bench.job(event).transcripts:
+        assert bench.blobs.stat(ref.bucket, ref.name).ref == ref
+    assert bench.job(event).at_rest
+    assert bench.text(event) == words(COUNT)
+
+
+def test_another_who_takes_a_settling_over_first_is_left_to_it(bench: Bench) -> None:
+    event = left_settling(bench)
+
+    def first(call: str, args: tuple[Any, ...]) -> None:
+        if call == "amend":
+            bench.jobs.amend(*args, replayed=True)
+
+    assert look(bench, SETTLE_SECONDS, jobs=Faulty(bench.jobs, first)).deeds == ()
+    assert bench.job(event).state is JobState.SETTLING
+    assert look(bench, SETTLE_SECONDS).deeds == (Deed(job_id(event), Action.SETTLED),)
+
+
 def test_a_vote_that_died_before_the_jobs_move_is_carried_out(bench: Bench) -> None:
     event = left_settling(bench)
     of = bench.chunks(event)[1].task

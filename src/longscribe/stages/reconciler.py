@@ -224,6 +224,9 @@ def _settling(job: Job, this: _Round) -> None:
     age = this.now - job.updated
     if age < bounds.settling:
         return
+    # Whoever was at it may yet write over what is written now, and die before it says so: hence once more later.
+    if not job.replayed and ports.jobs.amend(job, replayed=True) is None:
+        return  # another is at it, or has done it
     try:
         _finish(job, ports)
     except Exception:
