@@ -6,12 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from longscribe.adapters.media import processes
-from longscribe.adapters.media.processes import Child, ChildLost, processor_seconds, state
-from longscribe.adapters.media.wire import DEMUX_ARGUMENTS, Tag
+from longscribe.adapters.media import pipeline, processes
+from longscribe.adapters.media.processes import PATIENCE_SECONDS, Child, ChildLost, processor_seconds, state
+from longscribe.adapters.media.read_ahead import BLOCK_BYTES, FIRST_BLOCK_BYTES
+from longscribe.adapters.media.wire import DEMUX_ARGUMENTS, READ_ARGUMENTS, Tag
+from longscribe.errors import BadInput
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -71,3 +75,49 @@ def test_a_busy_child_is_lost_once_it_had_its_time(impatient: None, monkeypatch:
     finally:
         child.close()
     assert next(used, None) is None
+
+
+class Scanning:
+    """A demuxer that takes a second before each of thirty reads of 2 MiB, and has found its place then."""
+
+    pid = os.getpid()
+    now = 0.0
+
+    def __init__(self) -> None:
+        self._reads = iter(range(30))
+
+    def send(self, tag: Tag, data: bytes) -> None:
+        pass
+
+    def receive(self) -> tuple[Tag, bytes]:
+        Scanning.now += 1.0
+        number = next(self._reads, None)
+        if number is None:
+            return Tag.END, b""
+        return Tag.READ, READ_ARGUMENTS.pack(FIRST_BLOCK_BYTES + number % 10 * BLOCK_BYTES, BLOCK_BYTES)
+
+    def starved(self, before: float) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+def decoded(size: int, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    monkeypatch.setattr(pipeline, "Child", Scanning)
+    monkeypatch.setattr(pipeline, "time", SimpleNamespace(monotonic=lambda: Scanning.now))
+    decoding = pipeline.Pipeline(lambda start, end: bytes(end - start), size, first=5, workers=0)
+    try:
+        return list(decoding)
+    finally:
+        decoding.close()
+
+
+def test_a_demuxer_that_looks_for_its_place_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PATIENCE_SECONDS < 30
+    assert decoded(31 * BLOCK_BYTES, monkeypatch) == []
+
+
+def test_one_that_reads_in_circles_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadInput, match="no progress"):
+        decoded(11 * BLOCK_BYTES, monkeypatch)
