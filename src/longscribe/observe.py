@@ -67,7 +67,9 @@ class Log:
                 if name in Fields.__annotations__ and value is not None
             },
         }
-        print(json.dumps(line), file=self._stream or sys.stdout, flush=True)
+        stream = self._stream or sys.stdout
+        stream.write(f"{json.dumps(line)}\n")  # in one piece: other threads log too
+        stream.flush()
 
     def failure(
         self,

@@ -25,8 +25,8 @@ DELAY = 0.1
 
 PAIRS = 3
 
-COUNT = 1100
-"""Words: a quarter of an hour, some 16 chunks of two windows."""
+COUNT = 1600
+"""Words: over twenty minutes, some 23 chunks of two windows."""
 
 
 class Device(ToneRecogniser):

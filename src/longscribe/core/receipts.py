@@ -7,7 +7,7 @@ from longscribe.core.costing import Prices, StoreOperations, cost
 from longscribe.core.limits import GRID, SAMPLE_RATE
 from longscribe.core.transcript import Receipt
 from longscribe.documents import Chunk, Job
-from longscribe.messages import encode
+from longscribe.messages import ChunkResult, ChunkTask, encode
 
 READ_BYTES = 2 * 2**20
 """The chunker reads a recording in blocks of this (``adapters/media/read_ahead.py``)."""
@@ -89,5 +89,11 @@ def receipt(job: Job, chunks: Sequence[Chunk], prices: Prices | None) -> Receipt
 
 def _message_bytes(chunk: Chunk) -> int:
     runs = max(1, chunk.task.run)
-    result = 0 if chunk.result is None else len(encode(chunk.result))
-    return runs * (len(encode(chunk.task)) + result)
+    return runs * (_size(chunk.task) + (0 if chunk.result is None else _size(chunk.result)))
+
+
+def _size(message: ChunkTask | ChunkResult) -> int:
+    try:
+        return len(encode(message))
+    except UnicodeEncodeError:  # lone surrogates: it was never sent
+        return 0
