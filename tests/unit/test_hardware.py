@@ -1,5 +1,7 @@
 import ctypes
 import os
+import subprocess
+import sys
 
 import ctranslate2
 import pytest
@@ -81,15 +83,31 @@ def test_a_compute_type_it_cannot_do_is_told(machine):
         choose("float16")
 
 
-def test_memory_is_kept_where_the_c_library_can(monkeypatch):
-    class Library:
-        def __init__(self):
-            self.calls = []
-            self.mallopt = lambda *call: self.calls.append(call)
+KEEPS = r"""
+import re
+import resource
+from pathlib import Path
+from longscribe.adapters.hardware import keep_memory
 
-    library = Library()
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
-    keep_memory()
-    assert (-4, 0) in library.calls
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytearray(b"x") * (80 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+assert faults() > 10_000
+keep_memory()
+faults()
+assert faults() < 100
+heaps = re.findall(r"\[heap\].*?^VmFlags: (.*?)$", Path("/proc/self/smaps").read_text(), re.S | re.M)
+assert any("hg" in flags.split() for flags in heaps)
+"""
+
+
+def test_memory_is_kept_and_in_huge_pages():
+    """In a process of its own: it is for good."""
+    subprocess.run([sys.executable, "-c", KEEPS], check=True)
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     keep_memory()
