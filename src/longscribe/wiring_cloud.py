@@ -79,6 +79,7 @@ class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     model: str = "large-v3"  #: that the workers hold
     compute_type: str = "auto"
     models: str = "/models"  #: the directory in which the worker's image has its models
+    model_cache: str = ""  #: a directory in memory that a node's workers load the model from; none: from the image
     chunker_job: str = ""  #: ``projects/P/locations/L/jobs/J``
     reconciler_url: str = ""  #: called with a recording's first chunk
     machine: str = ""  #: that a worker runs on, by its name in ``prices.toml``; none: it costs what any may cost
@@ -291,8 +292,9 @@ def _deployment(read: CloudEnvironment, variables: Mapping[str, str]) -> checks.
 
 
 def working(variables: Mapping[str, str] = os.environ) -> "Working":
-    """Return the worker's service, its model loaded. Raises `BadInput` if the model cannot be had."""
+    """Return the worker's service, its model loaded and warm. Raises `BadInput` if the model cannot be had."""
     from longscribe.adapters.hardware import keep_memory
+    from longscribe.adapters.model_cache import shared
     from longscribe.adapters.models import locate
     from longscribe.adapters.whisper import Whisper
     from longscribe.services.working import Working
@@ -300,12 +302,17 @@ def working(variables: Mapping[str, str] = os.environ) -> "Working":
     read = environment(variables)
     there = stores(read, variables)
     keep_memory()
+    model = locate(read.model, Path(read.models))
+    if read.model_cache:
+        model = shared(model, Path(read.model_cache))
+    recogniser = Whisper(model, read.model, read.compute_type)
+    recogniser.warm_up()
     ports = WorkerPorts(
         blobs=there.blobs,
         queue=there.queue,
         jobs=there.jobs,
         media=AvMedia(),
-        recogniser=Whisper(locate(read.model, Path(read.models)), read.model, read.compute_type),
+        recogniser=recogniser,
         worker=f"{socket.gethostname()}-{os.getpid()}",
         version=__version__,
         machine=read.machine,

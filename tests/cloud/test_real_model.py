@@ -30,7 +30,8 @@ def real(
 ) -> Iterator[LocalCloud]:
     """A deployment with one real worker."""
     log = tmp_path / "log"
-    extra = {"LONGSCRIBE_MODEL": MODEL, "LONGSCRIBE_MODELS": str(models)}
+    shared = {"LONGSCRIBE_MODEL_CACHE": str(tmp_path / "shared")}
+    extra = {"LONGSCRIBE_MODEL": MODEL, "LONGSCRIBE_MODELS": str(models), **shared}
     with log.open("wb") as stream, deployment.running(cloud, stream, extra) as made:
         for name, value in made.hosts.environment().items():
             monkeypatch.setenv(name, value)
@@ -44,6 +45,7 @@ def test_the_cloud_gives_the_same_transcript_as_one_machine(
 ) -> None:
     recording = tmp_path / "canaryname.flac"
     recording.write_bytes(speech(150))
+    assert len(list((tmp_path / "shared").glob(f"{MODEL}-*/model.bin"))) == 1  # the worker is ready
     person = Person(real)
     upload = person.upload(recording.name, recording.read_bytes(), language="en", chunk_seconds="28")
     monkeypatch.setenv("LONGSCRIBE_MODELS", str(models))

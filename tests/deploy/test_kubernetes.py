@@ -71,7 +71,7 @@ def test_a_pod_has_one_t4_of_a_spot_node(manifests: list[dict[str, Any]]) -> Non
 
 def test_the_model_is_loaded_from_memory_that_the_pod_has(manifests: list[dict[str, Any]]) -> None:
     pod = dict(pods(manifests))["worker"]
-    cache = next(each["emptyDir"] for each in pod["volumes"] if each["name"] == "models")
+    cache = next(each["emptyDir"] for each in pod["volumes"] if each["name"] == "cache")
     assert cache["medium"] == "Memory"
     (container,) = pod["containers"]
     memory = int(container["resources"]["limits"]["memory"].removesuffix("Gi")) * 1024
@@ -79,7 +79,7 @@ def test_the_model_is_loaded_from_memory_that_the_pod_has(manifests: list[dict[s
     in_memory = sum(_megabytes(each["emptyDir"]["sizeLimit"]) for each in pod["volumes"])
     assert in_memory + environment(variables).memory_mb < memory
     mounted = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
-    assert mounted["models"] == environment(variables).models
+    assert {"name": "LONGSCRIBE_MODEL_CACHE", "value": mounted["cache"]} in container["env"]
 
 
 def _megabytes(quantity: str) -> int:
@@ -104,7 +104,7 @@ def test_pods_are_confined(manifests: list[dict[str, Any]]) -> None:
         assert pod["automountServiceAccountToken"] is False
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] == 65532
-        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+        for container in pod["containers"]:
             context = container["securityContext"]
             assert context["readOnlyRootFilesystem"] is True
             assert context["allowPrivilegeEscalation"] is False
@@ -117,7 +117,7 @@ def test_pods_are_the_identities_and_images_of_terraform(manifests: list[dict[st
         assert account["metadata"]["annotations"] == {
             "iam.gke.io/gcp-service-account": f"longscribe-{name}@some-project.iam.gserviceaccount.com"
         }
-        images = {each["image"] for each in [*pod["containers"], *pod.get("initContainers", [])]}
+        images = {each["image"] for each in pod["containers"]}
         assert images == {f"europe-west4-docker.pkg.dev/some-project/longscribe/{name}:tag"}
         (source,) = pod["containers"][0]["envFrom"]
         assert (

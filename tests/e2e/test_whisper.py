@@ -50,6 +50,20 @@ def test_a_model_says_which_languages_it_knows(tiny, base):
     assert not tiny.knows("de")
 
 
+def test_every_lane_is_warmed_up(tiny, monkeypatch):
+    heard = []
+    recognise = tiny.recognise
+
+    def listening(windows):
+        heard.append(recognise(windows))
+        return heard[-1]
+
+    monkeypatch.setattr(tiny, "recognise", listening)
+    tiny.warm_up()
+    assert len(heard) == tiny.lanes
+    assert [result.words for results in heard for result in results] == [()] * tiny.lanes
+
+
 def window(samples, language="en", vocabulary=(), seed=1):
     return WindowAudio(samples, language, vocabulary, seed)
 

@@ -16,6 +16,7 @@ import json
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from longscribe.adapters.spectrogram import HOP, Spectrogram
 from longscribe.adapters.words import Speller, Voice
 from longscribe.core import guards
 from longscribe.core.guards import Attempt
-from longscribe.core.limits import WINDOW
+from longscribe.core.limits import SAMPLE_RATE, WINDOW
 from longscribe.errors import BadInput, Transient
 from longscribe.messages import Guard, WindowResult, Word
 from longscribe.ports import Samples, WindowAudio
@@ -91,6 +92,12 @@ class Whisper:
         self._speller = Speller(self._tokenizer)
         self._spectrogram = Spectrogram(self._whisper.n_mels)
         self._suppressed = self._not_text()
+
+    def warm_up(self) -> None:
+        """Hear a second of silence on every lane: what a device sets up at its first use no chunk waits for."""
+        with ThreadPoolExecutor(self.lanes) as lanes:
+            silence = WindowAudio(np.zeros(SAMPLE_RATE, np.int16), None, (), 0)
+            list(lanes.map(self.recognise, [[silence]] * self.lanes))
 
     def recognise(self, windows: Sequence[WindowAudio]) -> list[WindowResult]:
         """Return what each window says; see `Recogniser.recognise`.
