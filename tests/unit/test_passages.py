@@ -277,6 +277,20 @@ def test_passages_are_few_apart_and_within_the_recording(plan: Plan, random):
     assert passages(random.sample(plan.chunks, len(plan.chunks)), plan.seal) == found
 
 
+@pytest.mark.parametrize("first", [0, S // 4])
+def test_what_is_missing_is_in_one_passage_though_others_begin_in_it(first):
+    """Doubtful words, then speech without any, longer than a passage, and in it a stretch that is missing."""
+    window = Window(0, 32 * S, (Span(0, S // 2), Span(6 * S, 32 * S)))
+    words = [Word(0, first, " a", 0.0), Word(first, 2 * S, " b", 0.0)]
+    gap = Missing(S // 2, 6 * S, "damaged")
+    chunk = done(task(0, 0, 32 * S, (window,)), [heard(words)], missing=(gap,))
+    found = passages([chunk], Seal(32 * S, 1))
+    (passage,) = (passage for passage in found if Reason.MISSING in passage.reasons)
+    assert passage.start <= 0.5
+    assert passage.end == 32
+    assert [before.end for before in found if before.start < passage.start] == [passage.start] * (first > 0)
+
+
 @patient
 @given(results())
 def test_every_long_missing_stretch_is_in_a_passage_while_there_is_room(plan: Plan):

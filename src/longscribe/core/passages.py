@@ -175,10 +175,14 @@ def _joined(findings: Iterable[_Finding]) -> list[Passage]:
     for finding in sorted(finding for finding in findings if finding.words > 0):
         near = finding.start - end <= NEAR and finding.end - start <= LONGEST
         # Only a seam overlaps what is not its own window's, by a second: too little for a passage of its own.
-        if near or (finding.start < end and finding.end - end <= OVERLAP):
+        little = finding.start < end and finding.end - end <= OVERLAP
+        if groups and (near or little or finding.start <= start):
             groups[-1].append(finding)
         else:
-            start = max(finding.start, end)
+            # Where two meet, the first gives way, but what is missing stays in one piece.
+            lost = [one.end for one in groups[-1] if one.reason is Reason.MISSING] if groups else []
+            start = max([finding.start, *lost])
+            groups[-1:] = [[one._replace(end=min(one.end, start)) for one in group] for group in groups[-1:]]
             groups.append([finding._replace(start=start)])
         end = max(end, finding.end)
     return [_passage(group) for group in groups]
