@@ -79,6 +79,12 @@ def _pairs() -> int:
     return sum(1 for _ in singles())
 
 
+def _bugs() -> int:
+    from tests.bugs.bugs import BUGS
+
+    return len(BUGS)
+
+
 def property_tests() -> list[str]:
     """Return the files of unit tests that have properties."""
     found = (ROOT / "tests" / "unit").glob("test_*.py")
@@ -162,5 +168,6 @@ PROOFS = (
         (14,),
         ("tests/deploy/test_traps.py", "tests/deploy/test_names.py", "tests/deploy/test_environment.py"),
     ),
-    Proof("supply chain", (15,), ("tests/deploy/test_supply.py",)),
+    Proof("supply chain", (15,), ("tests/deploy/test_supply.py", "tests/deploy/test_audit.py")),
+    Proof("bugs put in", (17,), ("tests/bugs/test_bugs.py::test_each_is_caught",), unit="bugs", goal=_bugs),
 )
