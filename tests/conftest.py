@@ -6,12 +6,18 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import canaries
 from tests.standins import Bench
 
 # Promises ask for ten thousand examples: ``make properties``, or ``pytest --hypothesis-profile=long``.
 settings.register_profile("short", max_examples=300)
 settings.register_profile("long", max_examples=10_000, deadline=None)
 settings.load_profile("short")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look through all logs."""
+    canaries.install(config)
 
 
 @pytest.fixture
