@@ -67,16 +67,24 @@ class Proof:
 
     name: str
     promises: tuple[int, ...]
-    tests: tuple[str, ...]  #: arguments for pytest
+    tests: tuple[str, ...]  #: arguments for pytest; ``{file}`` stands for one of ``files``
     unit: str = "run"  #: what its work is divided into
     goal: Callable[[], int] = lambda: 1  #: how many units
     step: int = 1  #: units that are tried in one go: a minute or a few
+    files: Callable[[], list[str]] = list  #: a unit each
 
 
 def _pairs() -> int:
     from tests.simulation.every import singles  # needs the development tools
 
     return sum(1 for _ in singles())
+
+
+def suites() -> list[str]:
+    """Return the folders of tests in which something is logged."""
+    from tests.bugs.planting import SUITES
+
+    return [f"tests/{suite}" for suite in SUITES]
 
 
 def _bugs() -> int:
@@ -161,6 +169,7 @@ PROOFS = (
         ("--hypothesis-profile=long", "--timeout=0", "-m", "hypothesis", "{file}"),
         unit="files",
         goal=lambda: len(property_tests()),
+        files=property_tests,
     ),
     Proof("rights", (13,), ("tests/deploy/test_grants.py",)),
     Proof(
@@ -169,5 +178,6 @@ PROOFS = (
         ("tests/deploy/test_traps.py", "tests/deploy/test_names.py", "tests/deploy/test_environment.py"),
     ),
     Proof("supply chain", (15,), ("tests/deploy/test_supply.py", "tests/deploy/test_audit.py")),
+    Proof("logs of every suite", (16,), ("{file}",), unit="suites", goal=lambda: len(suites()), files=suites),
     Proof("bugs put in", (17,), ("tests/bugs/test_bugs.py::test_each_is_caught",), unit="bugs", goal=_bugs),
 )
