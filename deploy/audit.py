@@ -20,7 +20,7 @@ TOOLS = ROOT / ".venv" / "audit" / "bin"
 
 PINNED = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[^]]*\])?==(\S+)", re.M)
 
-UNREACHABLE = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "ServiceError", "vulnerability feed")
+UNREACHABLE = ("requests.exceptions.", "ServiceError", "vulnerability feed")
 """What pip-audit's last lines hold when the service with the advisories does not answer, or answers an error."""
 
 ALLOWED = frozenset(
