@@ -75,7 +75,7 @@ class Tree:
     def test(self, *arguments: str) -> tuple[int, list[str]]:
         """Run tests until one fails; return the code and what failed. Raises `RuntimeError` if none can run."""
         found = self.home / ".pytest_cache/v/cache/lastfailed"
-        done = self._run("-m", "pytest", "-q", "-x", "--tb=short", "--hypothesis-profile=hasty", *arguments)
+        done = self._run("-m", "pytest", "-q", "-x", "--timeout=120", "--hypothesis-profile=hasty", *arguments)
         if done.returncode not in (PASSED, FAILED):
             raise RuntimeError(f"The tests {' '.join(arguments)} could not be run:\n{done.stdout[-3_000:]}")
         return done.returncode, list(json.loads(found.read_text())) if done.returncode == FAILED else []
