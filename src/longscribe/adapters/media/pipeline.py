@@ -244,7 +244,10 @@ class Pipeline:
 def refusal(kind: int, number: int) -> BadInput:
     """Return the error for a recording that the demuxer refused."""
     limits = {
-        Refusal.CHANNELS: f"The recording has {number:,} channels; longscribe takes at most {MAX_CHANNELS}.",
+        Refusal.CHANNELS: (
+            f"The recording claims {number or 'an impossible number of'} channels;"
+            f" longscribe takes 1 to {MAX_CHANNELS}."
+        ),
         Refusal.RATE: (
             f"The recording claims {number:,} samples a second;"
             f" longscribe takes {MIN_SOURCE_RATE:,} to {MAX_SOURCE_RATE:,}."
