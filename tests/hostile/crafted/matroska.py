@@ -90,10 +90,10 @@ def encrypted() -> bytes:
     return of(track(more=encoding))
 
 
-def six_hours() -> bytes:
-    """Ten minutes of silence a cluster, packed 60 ms at a time."""
-    blocks = [block(SIXTY, n * 60 // 20 * 20) for n in range(500)]
-    return of(OPUS, *[cluster(*blocks, time=n * 30_000) for n in range(720)])
+def an_hour() -> bytes:
+    """Half a minute of silence a cluster, packed 60 ms at a time."""
+    blocks = [block(SIXTY, n * 60) for n in range(500)]
+    return of(OPUS, *[cluster(*blocks, time=n * 30_000) for n in range(120)])
 
 
 HOUR = 3_600_000
@@ -198,7 +198,7 @@ FILES: Files = {
             more=element("63a2", head()) + element("56aa", number(2**63 - 1)) + element("56bb", number(2**63 - 1)),
         )
     ),
-    "mkv of six silent hours": lambda traps: six_hours(),
+    "mkv of a silent hour": lambda traps: an_hour(),
     "mkv with cues to beyond its end": lambda traps: segment(
         info(),
         tracks(),

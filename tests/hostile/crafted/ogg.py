@@ -9,7 +9,7 @@ from tests.hostile.recordings import recording
 SILENT = b"\xf8\xff\xfe"
 """An Opus packet of 20 ms of silence."""
 
-SIXTY = b"\xfb\x03\xff\xfe"
+SIXTY = b"\xfb\x03" + b"\xff\xfe" * 3
 """One of three frames: 60 ms."""
 
 
@@ -104,7 +104,7 @@ def speex(frames: int, rate: int = 16_000, channels: int = 1) -> bytes:
 HOURS = 3600 * 48_000
 
 FILES: Files = {
-    "opus of six silent hours": lambda traps: opus(silent(6 * 3600 * 1000 // 60, SIXTY, 250, 2880)),
+    "opus of a silent half hour": lambda traps: opus(silent(1800 * 1000 // 60, SIXTY, 250, 2880)),
     "opus that jumps by six hours": lambda traps: opus(silent(200), at(6 * HOURS)),
     "opus that jumps by 47 hours": lambda traps: opus(silent(200), at(47 * HOURS)),
     "opus that jumps by 49 hours": lambda traps: opus(silent(200), at(49 * HOURS)),
