@@ -191,11 +191,7 @@ def decoders(bench: Bench, count: int) -> bool:
 
 @bound("MAX_LEASES")
 def leases(bench: Bench, count: int) -> bool:
-    variables = {
-        **{f"LONGSCRIBE_{name.upper()}": "x" for name in ("uploads_bucket", "chunks_bucket", "transcripts_bucket")},
-        "LONGSCRIBE_PROJECT": "x",
-        "LONGSCRIBE_LEASES": str(count),
-    }
+    variables = {"LONGSCRIBE_PROJECT": "x", "LONGSCRIBE_LEASES": str(count)}
     return accepted(lambda: wiring_cloud.environment(variables), BadInput)
 
 
