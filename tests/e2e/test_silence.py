@@ -1,4 +1,4 @@
-"""Recordings in which nobody speaks are complete, without words; what is no recording is refused, nothing written."""
+"""Recordings in which nobody speaks are complete, without words; what is no recording is refused."""
 
 import json
 from collections.abc import Callable

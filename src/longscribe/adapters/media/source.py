@@ -100,8 +100,8 @@ class Source:
         self._lost_tail = 0  #: length of what was skipped after it
 
     def at_16k(self, position: int) -> int:
-        """Return a position as samples at 16 kHz."""
-        return at_16k(position, self.format.rate)
+        """Return a position as samples at 16 kHz; not 0 for what lies behind the start, so that a sample is one."""
+        return max(at_16k(position, self.format.rate), int(position > 0))
 
     def packets(self) -> Iterator[tuple[int, int, bool, bytes]]:
         """Yield each packet with its start, its length and whether time jumped before it."""
