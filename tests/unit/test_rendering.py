@@ -73,7 +73,8 @@ def srt_cues(data):
 
 def bare(text):
     """Text without white space, in which wrapping may change it, in Unicode's compatibility form."""
-    return "".join(unicodedata.normalize("NFKC", clean(text)).split())
+    together = "".join(unicodedata.normalize("NFKC", clean(text)).split())
+    return unicodedata.normalize("NFKC", together)  # an accent may have begun a line
 
 
 def sane(cues):
