@@ -104,7 +104,10 @@ def tells_duration(file: File) -> bool:
     """Return whether a Matroska file says how long it is; where it does not, FFmpeg guesses (RFC 9559, 5.1.2)."""
     window, before = Window(file, PARTS_BYTES), 0
     for end in _elements(file, 0):
-        if window.at(before, 4) == b"\x15\x49\xa9\x66":
+        name = window.at(before, 4)
+        if name == b"\x1f\x43\xb6\x75":  # the first cluster: what tells of all stands before it
+            break
+        if name == b"\x15\x49\xa9\x66":
             return b"\x44\x89" in read_at(file, before, min(end - before, SEARCHED_BYTES))
         before = end
     return False
