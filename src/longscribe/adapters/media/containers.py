@@ -186,20 +186,43 @@ def matroska_is_cut(file: File, last: int, size: int) -> bool:
 
 def ogg_is_cut(file: File) -> bool:
     """Return whether an Ogg file lacks its last page: one that is whole and marked as the end (RFC 3533, 6)."""
-    tail = min(file.size, 2 * _LONGEST_PAGE)
-    data = read_at(file, file.size - tail, tail)
-    at = data.rfind(b"OggS")
-    if at < 0 or len(data) < at + 27:
+    last = _last_page(file)
+    if not last:
         return True
-    segments = data[at + 27 : at + 27 + data[at + 26]]
-    whole = len(data) >= at + 27 + data[at + 26] + sum(segments)
-    return not (whole and data[at + 5] & 4)
+    segments = last[27 : 27 + last[26]]
+    whole = len(last) >= 27 + last[26] + sum(segments)
+    return not (whole and last[5] & 4)
 
 
 def next_chain(file: File, at: int) -> int:
     """Return where another recording begins behind the Ogg page at ``at``, 0 if none does (RFC 3533, 4)."""
     found = _FIRST_PAGE.search(read_at(file, at, 4 * _LONGEST_PAGE), 1)
     return at + found.start() if found else 0
+
+
+def chained_seconds(file: File, at: int) -> float:
+    """Return how long the Ogg stream is that begins at ``at``, if it is the file's last; 0.0 if nothing tells."""
+    head = read_at(file, at, 27 + 255 + 64)
+    packet = head[27 + head[26] :]
+    rate = 0
+    if packet.startswith(b"OpusHead"):
+        rate = 48_000  # the granules' rate (RFC 7845, 4)
+    elif packet.startswith(b"\x01vorbis"):
+        rate = int.from_bytes(packet[12:16], "little")
+    elif packet.startswith(b"\x7fFLAC"):
+        rate = int.from_bytes(packet[27:30], "big") >> 4  # in STREAMINFO, behind the mapping's own 13 bytes
+    last = _last_page(file)
+    if not rate or last[14:18] != head[14:18]:
+        return 0.0
+    return max(0, int.from_bytes(last[6:14], "little", signed=True)) / rate
+
+
+def _last_page(file: File) -> bytes:
+    """Return what the file's last Ogg page begins with, and all behind; b"" without one."""
+    tail = min(file.size, 2 * _LONGEST_PAGE)
+    data = read_at(file, file.size - tail, tail)
+    at = data.rfind(b"OggS")
+    return data[at:] if at >= 0 and len(data) >= at + 27 else b""
 
 
 def read_at(file: File, start: int, length: int) -> bytes:

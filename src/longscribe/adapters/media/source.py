@@ -148,8 +148,10 @@ class Source:
         if another:
             return found + int(another * rate), found, Loss.JOINED
         joined = containers.next_chain(self._file, self._last_at or 0) if self._name == "ogg" else 0
-        if joined:  # FFmpeg goes on with a stream of the same codec and channels only; its share tells its length
-            return found * self._file.size // joined, found, Loss.JOINED
+        if joined:  # FFmpeg goes on with a stream of the same codec and channels only
+            length = int(containers.chained_seconds(self._file, joined) * rate)
+            share = found * (self._file.size - joined) // joined
+            return found + (length or share), found, Loss.JOINED
         if self._ends_early():
             return found, max(0, found - int(rate * TOKEN_SECONDS)), Loss.CUT
         return found, found, Loss.TRUNCATED
