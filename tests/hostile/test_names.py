@@ -100,7 +100,7 @@ def test_no_name_reaches_out_of_a_folder_of_peoples_own(outside: Path, tmp_path:
     assert list(files.names("uploads")) == sorted(there)
 
 
-def test_no_two_names_are_one_job(record_property: Record) -> None:
+def test_no_two_names_are_one_job() -> None:
     made = {
         ids.job_id(bucket, name, generation) for name in NAMES for bucket in ("a", "ab") for generation in (1, 11)
     }
