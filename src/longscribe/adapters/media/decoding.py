@@ -67,8 +67,9 @@ def _answer(pipe: Pipe, decoder: "RangeDecoder", end: int, found: int, loss: Los
     decoder.finish(end, found, loss)
     losses = b"".join(LOSS.pack(*one) for one in decoder.losses)
     head = RESULT_ARGUMENTS.pack(decoder.heard, len(decoder.losses))
+    length = (end - decoder.start) * _SAMPLE_BYTES if decoder.heard else 0
     with memoryview(decoder.audio) as audio:
-        pipe.send(Tag.RESULT, head, losses, audio[: (end - decoder.start) * _SAMPLE_BYTES])
+        pipe.send(Tag.RESULT, head, losses, audio[:length])
 
 
 def open_decoder(source: SourceFormat) -> AudioCodecContext:
