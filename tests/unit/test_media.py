@@ -15,7 +15,6 @@ import pytest
 
 from longscribe.adapters.media import pipeline
 from longscribe.adapters.media.av_media import AvMedia
-from longscribe.adapters.media.processes import Child
 from longscribe.core.limits import GRID, MAX_RECORDING_BYTES, SAMPLE_RATE
 from longscribe.errors import BadInput, Gone, OverLimit, Poison
 from tests.hostile.recordings import FORMATS, babble, decode, encode, reader, recording, stretches
@@ -227,20 +226,6 @@ def test_a_lost_decoder_costs_its_range_and_no_more(monkeypatch, late):
     assert (parts[1].missing[0].start, parts[1].missing[0].end) == (GRID, 2 * GRID)
     assert "signal 9" in parts[1].missing[0].reason
     assert np.array_equal(parts[2].samples, plain[2].samples)
-
-
-def test_a_decoder_that_dies_at_the_last_packet_costs_its_range_and_hangs_nothing(monkeypatch):
-    original = pipeline.decode_range
-
-    def dying(child, job):
-        if job.index == 1:
-            monkeypatch.setattr(child, "receive", lambda: child.kill() or Child.receive(child))
-        return original(child, job)
-
-    monkeypatch.setattr(pipeline, "decode_range", dying)
-    parts = stretches(long_recording(), 1)
-    assert [len(part.missing) for part in parts] == [0, 1, 0]
-    assert sum(len(part.samples) for part in parts) == LONG_SECONDS * SAMPLE_RATE
 
 
 def test_eight_channels_are_decoded_across_a_seam():
