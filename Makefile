@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DELETE_ON_ERROR:
-.PHONY: demo test simulate prove properties check bench cloud bundle image deploy destroy diagram audit sbom lock clean
+.PHONY: demo test simulate prove properties bugs check bench cloud bundle image deploy destroy diagram audit sbom lock clean
 
 # The installed set is marked by a stamp of its own, so that the demo does not wait for the test tools.
 .venv/demo.stamp: requirements/demo.txt pyproject.toml
@@ -40,6 +40,10 @@ prove: .venv/dev.stamp
 # Every property of the pure parts, 10,000 examples each.
 properties: .venv/dev.stamp
 	$(BIN)/pytest --hypothesis-profile=long --timeout=0 --durations=0 -m hypothesis $(or $(ARGS),tests/unit)
+
+# Puts 25 realistic bugs into copies of the sources, one at a time, and tells which test caught each. ARGS="gap lease"
+bugs: .venv/dev.stamp
+	$(BIN)/python -m tests.bugs $(ARGS)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .
@@ -104,9 +108,11 @@ diagram: .venv/dev.stamp
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	touch $@
 
-# What a deployment is made of, looked through for what is unsafe; each exception has its reason beside it.
-audit: .venv/audit.stamp
+# What a deployment is made of, looked through for what is unsafe; then the packages' known vulnerabilities and licences,
+# and secrets anywhere. Each exception has its reason beside it.
+audit: .venv/audit.stamp .venv/dev.stamp
 	.venv/audit/bin/checkov --config-file deploy/checkov.yaml
+	.venv/audit/bin/python -m deploy.audit
 
 # What functions and workers are made of, as CycloneDX, in build/sbom/: out of the locks, the same for the same locks.
 sbom: .venv/dev.stamp

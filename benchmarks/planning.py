@@ -39,7 +39,7 @@ from longscribe.adapters.hardware import keep_memory
 from longscribe.adapters.models import locate
 from longscribe.adapters.whisper import Whisper
 from longscribe.core.assembly import assemble
-from longscribe.core.limits import SAMPLE_RATE
+from longscribe.core.limits import LEASES, SAMPLE_RATE
 from longscribe.core.rendering import FORMATS, render
 from longscribe.core.settings import Settings
 from longscribe.embedded import Embedded
@@ -165,7 +165,7 @@ def predicted(found: Survey, cutting: float, measured: dict[str, Any]) -> tuple[
     start, ready = measured["start_seconds"] - model["load_seconds"], measured["start_seconds"]
     deployment = Deployment(
         chunker=Chunker(max(0.0, start), 0.0, cutting / model["lanes"] / found.recording.seconds),
-        worker=Worker(ready, **costs, lanes=model["lanes"], batch=model["batch"]),
+        worker=Worker(ready, **costs, lanes=model["lanes"], batch=model["batch"], leases=LEASES * model["lanes"]),
         assembler=Assembler(0.0, 0.0, measured["assembling_seconds_a_chunk"]),
         workers=1,
         shared=SHARED,

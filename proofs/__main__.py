@@ -19,7 +19,7 @@ from typing import Any
 
 from proofs import counting
 from proofs.page import PAGE, RESULTS, page
-from proofs.registry import PROOFS, ROOT, Proof, property_tests
+from proofs.registry import PROOFS, ROOT, Proof
 from tests.tiers import VARIABLE
 
 PYTEST = (
@@ -62,9 +62,8 @@ def go_on(proof: Proof, state: dict[str, Any], goal: int) -> None:
     count = min(proof.step, goal - state["done"])
     counts = _path(proof).with_suffix(".counts")
     counts.unlink(missing_ok=True)
-    arguments = [
-        part.replace("{file}", property_tests()[state["done"] % len(property_tests())]) for part in proof.tests
-    ]
+    file = proof.files()[state["done"]] if proof.files() else ""
+    arguments = [part.replace("{file}", file) for part in proof.tests]
     began = time.monotonic()
     done = subprocess.run(
         [*PYTEST, f"--basetemp={_path(proof).with_suffix('.tmp')}", *arguments],

@@ -40,6 +40,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _outcomes["skipped"] += 1
     if report.when == "call":
         _outcomes[report.outcome] += 1
+    if report.when == "teardown":
         recorded: Any = report.user_properties
         _counts.extend({name: value} for name, value in recorded)
 

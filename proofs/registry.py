@@ -54,7 +54,7 @@ PROMISES = (
     Promise(
         15,
         "The supply chain is pinned and checked",
-        "hashes, tags, bills of materials, FFmpeg's version; pip-audit's advisories could not be reached",
+        "hashes, tags, bills of materials, licences, no secrets, FFmpeg's version; no advisories could be reached",
     ),
     Promise(16, "Logs hold no content", "0 canary words in any log"),
     Promise(17, "The tests bite", "at least 24 of 25 bugs put in are caught"),
@@ -67,16 +67,30 @@ class Proof:
 
     name: str
     promises: tuple[int, ...]
-    tests: tuple[str, ...]  #: arguments for pytest
+    tests: tuple[str, ...]  #: arguments for pytest; ``{file}`` stands for one of ``files``
     unit: str = "run"  #: what its work is divided into
     goal: Callable[[], int] = lambda: 1  #: how many units
     step: int = 1  #: units that are tried in one go: a minute or a few
+    files: Callable[[], list[str]] = list  #: a unit each
 
 
 def _pairs() -> int:
     from tests.simulation.every import singles  # needs the development tools
 
     return sum(1 for _ in singles())
+
+
+def suites() -> list[str]:
+    """Return the folders of tests in which something is logged."""
+    from tests.bugs.planting import SUITES
+
+    return [f"tests/{suite}" for suite in SUITES]
+
+
+def _bugs() -> int:
+    from tests.bugs.bugs import BUGS
+
+    return len(BUGS)
 
 
 def property_tests() -> list[str]:
@@ -155,6 +169,45 @@ PROOFS = (
         ("--hypothesis-profile=long", "--timeout=0", "-m", "hypothesis", "{file}"),
         unit="files",
         goal=lambda: len(property_tests()),
+        files=property_tests,
+    ),
+    Proof("damaged files", (8,), ("tests/hostile/test_damage.py",)),
+    Proof(
+        "crafted files",
+        (9,),
+        (
+            "tests/hostile/test_files.py",
+            "--deselect=tests/hostile/test_files.py::test_mutated_files",
+            "tests/hostile/test_confinement.py",
+            "tests/hostile/test_media_refusals.py",
+        ),
+    ),
+    Proof(
+        "mutated files",
+        (9,),
+        ("tests/hostile/test_files.py::test_mutated_files",),
+        unit="files",
+        goal=lambda: 2_000,
+        step=100,
+    ),
+    Proof("hostile uploads", (9,), ("tests/cloud/test_hostile.py",)),
+    Proof("limits", (10,), ("tests/unit/test_limits.py",)),
+    Proof("silence and music", (11,), ("tests/e2e/test_silence.py", "tests/cloud/test_silence.py")),
+    Proof(
+        "names",
+        (12,),
+        ("tests/hostile/test_names.py",),
+        unit="names",
+        goal=lambda: 500,
+        step=100,
+    ),
+    Proof(
+        "texts",
+        (12,),
+        ("tests/hostile/test_texts.py::test_texts_are_read_back_as_they_were",),
+        unit="texts",
+        goal=lambda: 2_000,
+        step=1_000,
     ),
     Proof("rights", (13,), ("tests/deploy/test_grants.py",)),
     Proof(
@@ -162,5 +215,7 @@ PROOFS = (
         (14,),
         ("tests/deploy/test_traps.py", "tests/deploy/test_names.py", "tests/deploy/test_environment.py"),
     ),
-    Proof("supply chain", (15,), ("tests/deploy/test_supply.py",)),
+    Proof("supply chain", (15,), ("tests/deploy/test_supply.py", "tests/deploy/test_audit.py")),
+    Proof("logs of every suite", (16,), ("{file}",), unit="suites", goal=lambda: len(suites()), files=suites),
+    Proof("bugs put in", (17,), ("tests/bugs/test_bugs.py::test_each_is_caught",), unit="bugs", goal=_bugs),
 )

@@ -26,7 +26,7 @@ from typing import Self
 from longscribe import __version__, wiring
 from longscribe.adapters.local import lock
 from longscribe.attended import Attended, Unwanted
-from longscribe.core import topics
+from longscribe.core import limits, topics
 from longscribe.core.settings import Settings
 from longscribe.core.transcript import Transcript
 from longscribe.documents import Job, JobState
@@ -272,16 +272,18 @@ class Embedded:
             rest = max(HEAL_SECONDS, LOOK_SHARE * (time.monotonic() - began))
 
     def _work(self) -> None:
+        recogniser = self._machine.load_recogniser()
         ports = WorkerPorts(
             blobs=self.blobs,
             queue=self._queue,
             jobs=self.jobs,
             media=self._machine.media,
-            recogniser=self._machine.load_recogniser(),
+            recogniser=recogniser,
             worker=f"local-{os.getpid()}",
             version=__version__,
         )
-        self._loop = PullLoop(ports, self._stores.clock, self._noted)
+        leases = limits.LEASES * recogniser.lanes
+        self._loop = PullLoop(ports, self._stores.clock, self._noted, leases)
         if not self._stop.is_set():
             self._loop.run()
 

@@ -16,6 +16,7 @@ import pytest
 from local_cloud import deployment, emulators
 from local_cloud.deployment import LocalCloud
 from longscribe.documents import Chunk, JobState
+from tests.canaries import CANARIES
 from tests.cloud.people import Person, speech
 from tests.cloud.proxies import GrpcProxy
 
@@ -47,6 +48,20 @@ def cloud() -> Iterator[emulators.Emulators]:
         pytest.skip(message)
     with emulators.running() as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> Iterator[None]:
+    """Have whatever services print looked through."""
+    start = deployment.Service.start
+
+    def followed(service: deployment.Service) -> deployment.Service:
+        CANARIES.follow(service._log)
+        return start(service)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deployment.Service, "start", followed)
+        yield
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from longscribe.adapters.gcp.storage import GcsBlobs
 from longscribe.errors import Gone, LongscribeError, Misconfigured, OverLimit, Permanent, Transient
 from longscribe.messages import BlobRef
 from tests.cloud.proxies import HttpProxy
+from tests.hostile.names import NAMES, fits_the_cloud
 
 
 @pytest.fixture
@@ -209,3 +210,14 @@ def test_a_name_that_is_too_long_is_over_the_limit(blobs: GcsBlobs, bucket: str)
     ):
         with pytest.raises(OverLimit, match="1024 bytes"):
             call()
+
+
+def test_hostile_names_are_kept_apart_and_come_back_as_they_were(blobs: GcsBlobs, bucket: str) -> None:
+    names = [name for name in NAMES if fits_the_cloud(name)][::3]
+    assert len(names) > 120
+    for number, name in enumerate(names):
+        ref = blobs.create(bucket, name, b"%d" % number)
+        assert (ref.bucket, ref.name) == (bucket, name)
+    for number, name in enumerate(names):
+        assert blobs.read(blobs.stat(bucket, name).ref) == b"%d" % number
+    assert list(blobs.names(bucket)) == sorted(names)

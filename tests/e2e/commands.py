@@ -9,6 +9,7 @@ from typing import Any
 
 from longscribe import wiring
 from longscribe.ports import Media
+from tests.canaries import CANARIES
 from tests.standins import LevelDetector, PcmMedia, ToneRecogniser
 
 ROOT = Path(__file__).parents[2]
@@ -24,21 +25,32 @@ def with_tones(log: Path, seconds: float, *arguments: object) -> list[str]:
     return [sys.executable, "-m", "tests.e2e.driver", str(log), str(seconds), *map(str, arguments)]
 
 
-def start(command: list[str], **options: Any) -> "subprocess.Popen[str]":
+class Command(subprocess.Popen[str]):
+    """One whose stderr is listened to."""
+
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> tuple[str, str]:  # noqa: A002
+        stdout, stderr = super().communicate(input, timeout)
+        CANARIES.hear(stderr or "")
+        return stdout, stderr
+
+
+def start(command: list[str], **options: Any) -> Command:
     # A background job ignores Ctrl-C, and so would what it starts: here it counts, however the tests were started.
-    return subprocess.Popen(
+    return Command(
         command,
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # it takes no lock
         **options,
     )
 
 
 def run(command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, **options)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, **options)
+    CANARIES.hear(done.stderr)
+    return done
 
 
 def transcripts(out: Path, stem: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import pytest
 
 from longscribe import cli, watching, wiring
 from longscribe.core.settings import Settings
+from tests.canaries import CANARIES
 from tests.e2e.commands import tone_machine
 from tests.standins import PcmMedia, ToneRecogniser
 
@@ -52,6 +53,7 @@ def longscribe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         with pytest.raises(SystemExit) as ended:
             cli.main()
         said = capsys.readouterr()
+        CANARIES.hear(said.err)
         return Finished(int(ended.value.code or 0), said.err, said.out)
 
     return run

@@ -331,6 +331,29 @@ def test_a_name_cannot_steer_the_terminal(longscribe: Command, tmp_path: Path, o
 
 
 @pytest.mark.usefixtures("tones")
+def test_a_transcript_is_never_written_over_a_recording(longscribe: Command, tmp_path: Path) -> None:
+    talk, other = pcm(tmp_path / "talk.txt"), pcm(tmp_path / "talk.srt.pcm")
+    before = talk.read_bytes()
+    for files in ([talk], [other, talk]):
+        done = longscribe("transcribe", *files, "--out", tmp_path)
+        assert (done.code, "written over a recording" in done.stderr) == (2, True)
+    assert talk.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"talk.txt", "talk.srt.pcm"}
+    assert longscribe("transcribe", talk, "--out", tmp_path, "--formats", "srt").code == 0
+
+
+@pytest.mark.parametrize(("length", "code"), [(249, 0), (250, 0), (251, 2)])
+@pytest.mark.usefixtures("tones")
+def test_a_name_too_long_for_its_transcripts_is_told_before_the_work(
+    longscribe: Command, tmp_path: Path, out: Path, length: int, code: int
+) -> None:
+    talk = pcm(tmp_path / f"{'n' * length}.pcm")
+    done = longscribe("transcribe", talk, "--out", out)
+    assert done.code == code, done.stderr
+    assert out.exists() == (code == 0)
+
+
+@pytest.mark.usefixtures("tones")
 def test_a_name_that_is_no_text(longscribe: Command, tmp_path: Path, out: Path) -> None:
     talk = pcm(tmp_path / os.fsdecode(b"caf\xe9.pcm"))
     done = longscribe("transcribe", talk, "--out", out)

@@ -28,6 +28,7 @@ from longscribe.messages import UploadEvent, encode
 from longscribe.ports import Decoded, RangeReader, Samples
 from longscribe.serving import Serving
 from longscribe.stages import assembler
+from tests.canaries import CANARIES
 from tests.e2e.commands import ROOT, run, sentences, tone_machine, transcripts, with_tones
 from tests.standins import PcmMedia, spoken, words
 
@@ -106,6 +107,7 @@ def serving(
         if service.process.poll() is None:
             code = service.end()
             assert code == 0, service.stderr
+        CANARIES.hear(service.stderr)
         assert "Traceback" not in service.stderr, service.stderr
 
 
@@ -238,6 +240,33 @@ def test_bad_recordings_and_settings_are_refused_alone(tmp_path: Path) -> None:
     assert files(tmp_path / "transcripts") == {
         f"{name}.{kind}" for name in ("good", "wrong", "noise") for kind in ("txt", "srt", "vtt", "json")
     }
+
+
+def test_whatever_becomes_of_a_recording_nothing_said_tells_of_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names of files, and a setting that cannot be honoured: these people have to be told."""
+    monkeypatch.setenv("POISON", "w007")  # an error whose words are what was said
+    with serving(tmp_path) as service:
+        service.drop("heard.m4a", spoken(30, first=50), vocabulary="canaryterm, canary-phrase")
+        service.drop("poisoned.m4a", spoken(40), vocabulary="canaryterm")
+        service.drop("noise.m4a", b"BAD canarybytes", vocabulary="canaryterm")
+        service.drop("wrong.m4a", spoken(5), language="klingon", vocabulary="canaryterm")
+        service.drop("model.m4a", spoken(5), model="small", vocabulary="canaryterm")
+        service.until(lambda: len(jobs(tmp_path)) == 5 and all(job.state.ended for job in jobs(tmp_path).values()))
+        service.hears("poisoned.m4a: missing ")
+        service.hears("heard.m4a: 0.")
+    assert {name: job.state for name, job in jobs(tmp_path).items()} == {
+        "heard.m4a": JobState.COMPLETE,
+        "poisoned.m4a": JobState.PARTIAL,
+        "noise.m4a": JobState.FAILED,
+        "wrong.m4a": JobState.FAILED,
+        "model.m4a": JobState.FAILED,
+    }
+    assert service.text("heard") == words(30, first=50)
+    assert "tried again after: RuntimeError\n" in service.stderr
+    assert "canary" not in service.stderr
+    assert not [said for said in words(90) if said in service.stderr]
 
 
 def test_recordings_of_one_stem_do_not_overwrite_each_other(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import av
@@ -12,6 +12,7 @@ import pytest
 
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.errors import BadInput
+from tests.hostile.crafted import matroska
 from tests.hostile.damaged import (
     CASES,
     DAMAGES,
@@ -51,11 +52,16 @@ def test_what_is_whole_is_decoded_whole(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("kind", "damage"), [case for case in CASES if case not in REFUSED])
-def test_nothing_is_lost_in_silence_and_little_is_called_missing(kind: str, damage: str) -> None:
+def test_nothing_is_lost_in_silence_and_little_is_called_missing(
+    kind: str, damage: str, record_property: Callable[[str, object], None]
+) -> None:
     one = DAMAGES[damage](kind)
     samples, missing = decode(one.data)
     found = account(one, samples, missing)
     assert found.silent <= SILENTLY
+    record_property("damaged files decoded", 1)
+    record_property("most formats", len(FORMATS))
+    record_property("most seconds lost in silence in a file", found.silent)
     joined = damage == "two files joined" and kind in ("m4a", "mp4")  # their second index is not read
     assert found.wrongly <= WRONGLY + FORMATS[kind].grain * one.places + 20 * joined
     if damage == "2 s of frames lost" and kind != "aac":  # neither times nor length: its frames leave no trace
@@ -71,7 +77,10 @@ def test_nothing_is_lost_in_silence_and_little_is_called_missing(kind: str, dama
 
 
 @pytest.mark.parametrize(("kind", "damage"), sorted(REFUSED))
-def test_what_cannot_be_decoded_is_refused_with_a_sentence(kind: str, damage: str) -> None:
+def test_what_cannot_be_decoded_is_refused_with_a_sentence(
+    kind: str, damage: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("damaged files refused", 1)
     with pytest.raises(BadInput) as refusal:
         decode(DAMAGES[damage](kind).data)
     assert re.fullmatch(r"[^\n]+[;,] [^\n]+\.", str(refusal.value))
@@ -158,3 +167,25 @@ def test_a_fragment_that_cannot_be_read_costs_itself_and_no_other() -> None:
     found = account(damaged("fragments", bytes(data)), samples, missing)
     assert found.silent <= SILENTLY
     assert 3 < found.named < 5
+
+
+def test_a_stream_of_another_codec_behind_the_first_is_named() -> None:
+    samples, missing = decode(whole("opus") + whole("ogg", 1))
+    both = np.concatenate([sound(), sound(1)])
+    found = account(Damaged(b"", both, np.ones(40 * 100, np.bool_)), samples, missing)
+    assert found.silent <= SILENTLY
+    (lost,) = missing
+    assert lost.start == pytest.approx(20 * SAMPLE_RATE, abs=SAMPLE_RATE // 10)
+    assert lost.reason == "another recording is joined to it; split the file"
+
+
+def test_a_gap_in_a_recording_that_does_not_know_its_length_is_named() -> None:
+    samples, missing = decode(
+        matroska.of(
+            matroska.track(), matroska.cluster(matroska.SOUND), matroska.cluster(matroska.SOUND, time=5_000)
+        )
+    )
+    (lost,) = missing
+    assert (lost.start / SAMPLE_RATE, lost.end / SAMPLE_RATE) == (0.992, 5.0)
+    assert samples[: lost.start].any()
+    assert len(samples) == lost.end + lost.start

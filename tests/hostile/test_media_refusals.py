@@ -103,6 +103,13 @@ def test_the_sentence_fits_the_fault():
         decode(wav(data=b""))
 
 
+@pytest.mark.parametrize("rate", [2_000, 8_000, 16_000, 44_100, 192_000, 768_000])
+def test_a_single_sample_is_a_recording(rate):
+    samples, missing = decode(wav(rate=rate, data=bytes(2)))
+    assert len(samples) >= 1
+    assert missing == []
+
+
 def test_frames_that_never_decode_are_bad_input():
     data = bytearray(recording("m4a", 5))
     start = data.index(b"mdat") + 4

@@ -7,7 +7,7 @@ from longscribe.core.receipts import receipt
 from longscribe.core.transcript import ChunkRecord, Kind, Provenance, Recording, Status
 from longscribe.documents import Chunk, ChunkState
 from longscribe.errors import Transient
-from longscribe.messages import Span, Window, Word
+from longscribe.messages import Missing, Span, Window, Word
 from tests.unit.builders import SETTINGS, done, heard, job, task
 
 S = SAMPLE_RATE
@@ -49,6 +49,22 @@ def test_a_chunk_given_up_makes_it_partial():
     assert [part.reason for part in made.coverage] == [None, "poison", None]
     assert made.receipt.chunks == 3
     assert len(made.provenance.chunks) == 2
+
+
+@pytest.mark.parametrize("where", ["in a chunk", "after the last"])
+def test_audio_that_was_lost_makes_it_partial_though_every_chunk_was_heard(where):
+    lost = Missing(10 * S, 11 * S, "damaged")
+    whole = chunk(0, " One.")
+    if where == "in a chunk":
+        cut = msgspec.structs.replace(whole.task, end=11 * S)
+        made = assemble(job(11 * S, 1), [msgspec.structs.replace(whole, task=cut, missing=(lost,))], "en")
+    else:
+        made = assemble(job(11 * S, 1, missing=(lost,)), [whole], "en")
+    assert made.status is Status.PARTIAL
+    assert [(part.kind, part.reason) for part in made.coverage] == [
+        (Kind.TRANSCRIBED, None),
+        (Kind.MISSING, "damaged"),
+    ]
 
 
 def test_provenance_and_receipt_tell_who_and_at_what_cost():

@@ -114,7 +114,7 @@ def test_this_machine_runs_the_tests_and_so_is_well(tmp_path: Path) -> None:
 
 def test_what_is_not_installed_or_too_old_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks._installed("no-such-package")[0] is Verdict.FAIL
-    monkeypatch.setattr("av.__version__", "17.0.1")
+    monkeypatch.setattr("av.__version__", "17.1.0")
     assert checks.media()[0] is Verdict.FAIL
     monkeypatch.setattr(checks, "OLDEST_PYTHON", (99, 0))
     assert checks.python()[0] is Verdict.FAIL

@@ -198,13 +198,21 @@ def test_a_slow_store_is_read_ahead():
     assert slow - fast < 0.1 * reads  # they overlap
 
 
-def test_a_lost_decoder_costs_its_range_and_no_more(monkeypatch):
+@pytest.mark.parametrize("late", [False, True])
+def test_a_lost_decoder_costs_its_range_and_no_more(monkeypatch, late):
+    """Whether it dies before its range's first packet or ``late``, after the last."""
     data = long_recording()
     plain = stretches(data, 1)
     original = pipeline.decode_range
 
     def murderous(child, job):
-        if job.index == 1:
+        def receive():
+            child.kill()
+            raise pipeline.ChildLost("it ended with signal 9")
+
+        if job.index == 1 and late:
+            monkeypatch.setattr(child, "receive", receive)
+        elif job.index == 1:
             child.kill()
         return original(child, job)
 

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from longscribe.adapters.media import pipeline, processes
+from longscribe.adapters.media.av_media import AvMedia
 from longscribe.adapters.media.processes import PATIENCE_SECONDS, Child, ChildLost, processor_seconds, state
 from longscribe.adapters.media.read_ahead import BLOCK_BYTES, FIRST_BLOCK_BYTES
 from longscribe.adapters.media.wire import DEMUX_ARGUMENTS, READ_ARGUMENTS, Tag
+from longscribe.core.limits import SAMPLE_RATE
 from longscribe.errors import BadInput
+from tests.unit.test_media import LONG_SECONDS, long_recording
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -116,6 +119,27 @@ def decoded(size: int, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_a_demuxer_that_looks_for_its_place_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert PATIENCE_SECONDS < 30
     assert decoded(31 * BLOCK_BYTES, monkeypatch) == []
+
+
+def test_a_demuxer_that_hangs_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    demuxers: list[Child] = []
+
+    class Noted(Child):
+        def send(self, tag: Tag, *parts: bytes) -> None:
+            demuxers.extend([self] if tag is Tag.DEMUX else [])
+            super().send(tag, *parts)
+
+    monkeypatch.setattr(pipeline, "Child", Noted)
+    data, found = long_recording(), []
+    with AvMedia().decode(lambda start, end: data[start:end], len(data)) as ranges:
+        found.append(next(ranges))
+        os.kill(demuxers[0].pid, signal.SIGSTOP)
+        monkeypatch.setattr(processes, "PROMPT_SECONDS", 0.1)
+        monkeypatch.setattr(processes, "PATIENCE_SECONDS", 0.3)
+        found += ranges
+    assert len(demuxers) == 1
+    assert sum(len(one.samples) for one in found) == LONG_SECONDS * SAMPLE_RATE
+    assert found[-1].missing[-1].reason == "the file is damaged here"
 
 
 def test_one_that_reads_in_circles_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -277,6 +277,18 @@ def test_passages_are_few_apart_and_within_the_recording(plan: Plan, random):
     assert passages(random.sample(plan.chunks, len(plan.chunks)), plan.seal) == found
 
 
+@pytest.mark.parametrize("first", [0, S // 4])
+def test_what_is_missing_is_in_one_passage_though_others_begin_in_it(first):
+    """Doubtful words, then speech without any, longer than a passage, and in it a stretch that is missing."""
+    window = Window(0, 42 * S, (Span(0, S // 2), Span(6 * S, 42 * S)))
+    words = [Word(0, first, " a", 0.0), Word(first, 2 * S, " b", 0.0)]
+    chunk = done(task(0, 0, 42 * S, (window,)), [heard(words)], missing=(Missing(S // 2, 6 * S, "damaged"),))
+    assert [found[:-1] for found in told([chunk], Seal(42 * S, 1))] == [
+        (6, 42, Reason.UNWORDED),
+        (0, 6, Reason.MISSING, Reason.WORDS, Reason.UNWORDED),
+    ]
+
+
 @patient
 @given(results())
 def test_every_long_missing_stretch_is_in_a_passage_while_there_is_room(plan: Plan):

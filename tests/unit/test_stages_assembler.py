@@ -205,6 +205,12 @@ def test_a_dead_letter_that_comes_twice_counts_once(bench: Bench, event: UploadE
     assert bench.jobs.chunk(job_id(event), 2).state is ChunkState.MISSING
 
 
+def test_a_dead_letter_of_a_message_sent_again_counts(bench: Bench, event: UploadEvent) -> None:
+    of = bench.chunks(event)[1].task
+    assert take_dead_letter(encode(replace(of, resent=True)), bench.assembler()).what is Assembled.STORED
+    assert bench.jobs.chunk(job_id(event), 1).state is ChunkState.MISSING
+
+
 def test_a_dead_letter_for_an_answered_chunk_is_dropped(bench: Bench, event: UploadEvent) -> None:
     of = bench.jobs.chunk(job_id(event), 0).task
     for data in results(bench):

@@ -12,8 +12,8 @@ from longscribe.adapters.local import lock
 from longscribe.operating.doctor import Check, Verdict
 
 OLDEST_PYTHON = (3, 11)
-OLDEST_AV = (17, 1)
-"""17.0.1 shipped an FFmpeg with a critical flaw."""
+OLDEST_AV = (18, 0)
+"""The wheels before it hold an FFmpeg with a critical flaw, CVE-2026-8461: 8.1.1 in that of 17.1.0."""
 
 LEAST_MEMORY = 2**30
 """Bytes. The decoding processes take up to 363 MB (see the README's figures), the weights of base 145 MB; its
@@ -76,7 +76,7 @@ def media() -> Answer:
 
     found = f"av {av.__version__}, FFmpeg {av.ffmpeg_version_info}"
     if tuple(int(part) for part in av.__version__.split(".")[:2]) < OLDEST_AV:
-        return Verdict.FAIL, f"{found}, which has a critical flaw", "install av 17.1 or newer"
+        return Verdict.FAIL, f"{found}, which has a critical flaw", "install av 18 or newer"
     return Verdict.OK, found, None
 
 

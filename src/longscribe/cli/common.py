@@ -1,5 +1,8 @@
 """What every command shares: exit codes, complaints, lists."""
 
+import json
+
+import msgspec
 import typer
 
 from longscribe.documents import JobState
@@ -21,6 +24,12 @@ ENDS = {
 def listed(text: str) -> tuple[str, ...]:
     """Return the parts of a list separated by commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def json_text(value: object, indent: int = 2) -> str:
+    """Return JSON for a program to read, in which whatever could steer a terminal is escaped."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def complain(sentence: str) -> None:

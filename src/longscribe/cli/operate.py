@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from longscribe.cli import delivered, drawing
-from longscribe.cli.common import ENDS, complain
+from longscribe.cli.common import ENDS, complain, json_text
 from longscribe.cli.notices import Notices
 from longscribe.cli.store import JOB, Directory, JobArgument, Json, Project, answer, opened
 from longscribe.core.transcript import Segment
@@ -18,6 +18,7 @@ from longscribe.errors import BadInput
 from longscribe.follow import Follower
 from longscribe.operating import ending
 from longscribe.operating.comparing import compare
+from longscribe.operating.ports import readable
 from longscribe.operating.status import overview
 from longscribe.operating.status import status as status_of
 from longscribe.watching import printable
@@ -87,7 +88,7 @@ def _say(segment: Segment, as_json: bool) -> None:
         line = WatchedSegment(
             start=segment.start, end=segment.end, text=segment.text, confidence=segment.confidence
         )
-        _line(msgspec.json.encode(line).decode())
+        _line(json_text(line, indent=-1))
     else:
         _line(f"{drawing.clock(segment.start)}  {printable(segment.text)}")
 
@@ -100,7 +101,7 @@ def _line(text: str) -> None:
 def _end(job: Job, as_json: bool) -> None:
     if as_json:
         end = WatchedEnd(job_id=job.job_id, state=job.state, reason=job.reason)
-        _line(msgspec.json.encode(end).decode())
+        _line(json_text(end, indent=-1))
     if job.reason is not None:
         complain(job.reason)
     raise typer.Exit(ENDS[job.state])
@@ -134,7 +135,7 @@ def delete(
         done = ending.delete(found, store.operations)
         for path in files:
             path.unlink(missing_ok=True)
-        done = msgspec.structs.replace(done, files=tuple(map(str, files)))
+        done = msgspec.structs.replace(done, files=tuple(readable(str(path)) for path in files))
         kept = [] if beside is None else _kept(beside, found)
         count = len(done.transcripts if beside is None else files)
     if as_json:

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from longscribe import wiring
-from longscribe.cli.common import complain
+from longscribe.cli.common import complain, json_text
 from longscribe.documents import Job
 from longscribe.errors import BadInput, LongscribeError
 from longscribe.operating.doctor import Check
 from longscribe.operating.finding import find
 from longscribe.operating.ports import Operations, readable
+from longscribe.watching import printable
 
 HOME = ".longscribe"
 """Where `transcribe` and `serve` keep their state, inside the directory they were given."""
@@ -91,8 +91,10 @@ def completed(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
             jobs = [(job.job_id, readable(job.recording.name)) for job in store.operations.jobs.jobs()]
     except LongscribeError:
         return []
-    named = [(name, job_id) for job_id, name in jobs if incomplete and name.startswith(incomplete)]
-    return named or [(job_id, name) for job_id, name in jobs if job_id.startswith(incomplete)]
+    named = [
+        (name, job_id) for job_id, name in jobs if incomplete and name.startswith(incomplete) and name.isprintable()
+    ]
+    return named or [(job_id, printable(name)) for job_id, name in jobs if job_id.startswith(incomplete)]
 
 
 def _path(given: object) -> Path | None:
@@ -101,7 +103,7 @@ def _path(given: object) -> Path | None:
 
 def answer(value: object) -> None:
     """Write a value as JSON to stdout, for a program."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    sys.stdout.write(f"{json_text(value)}\n")
 
 
 JOB = typer.Argument(

@@ -48,7 +48,7 @@ def transcribe(
     settings = chosen(language, vocabulary, formats, model, compute_type, word_times, chunk_length)
     for path in files:
         checked(path)
-    _check_names(files)
+    _check_names(files, out, settings.formats)
     machine = wiring.machine(settings)
     with Embedded(out / HOME, settings, machine) as work:
         jobs = {work.submit(path, afresh=force): path for path in files}
@@ -70,10 +70,21 @@ CODES = {
 }
 
 
-def _check_names(files: Sequence[Path]) -> None:
-    """Raise `BadInput` if two recordings would write the same transcript."""
+LONGEST_NAME = 255
+"""Bytes that file systems take for a name."""
+
+
+def _check_names(files: Sequence[Path], out: Path, formats: Sequence[str]) -> None:
+    """Raise `BadInput` for recordings that would write one transcript, or over one, or under too long a name."""
     first: dict[str, Path] = {}
+    recordings = {path.resolve() for path in files}
     for path in files:
+        for kind in formats:
+            name = f"{path.stem}.{kind}"
+            if len(os.fsencode(name)) > LONGEST_NAME:
+                raise BadInput(f"{path} has too long a name for its transcripts; give it a shorter one.")
+            if (out / name).resolve() in recordings:
+                raise BadInput(f"The transcript {name} would be written over a recording; give another --out.")
         other = first.setdefault(path.stem, path)
         if other is not path:
             raise BadInput(

@@ -15,9 +15,10 @@ What may have been said is the speech at an ordinary pace. ``benchmarks/passages
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from longscribe.core.coverage import parts
@@ -74,10 +75,11 @@ def passages(chunks: Iterable[Chunk], seal: Seal | None) -> tuple[Passage, ...]:
         (chunk for chunk in chunks if chunk.state is not ChunkState.PENDING), key=lambda chunk: chunk.task.index
     )
     heard = [pair for chunk in ended for pair in _heard(chunk)]
-    findings = [*_missing(ended, seal), *_seams(heard)]
+    findings = [*_seams(heard)]
     for window, result in heard:
         findings += _of_window(window, result)
-    doubtful = [passage for passage in _joined(findings) if passage.score >= THRESHOLD]
+    lost = _missing(ended, seal)
+    doubtful = [passage for passage in _joined([*lost, *_around(lost, findings)]) if passage.score >= THRESHOLD]
     return tuple(sorted(doubtful, key=lambda passage: (-passage.score, passage.start))[:MOST])
 
 
@@ -86,10 +88,27 @@ def _heard(chunk: Chunk) -> Iterator[tuple[Window, WindowResult]]:
         yield from zip(chunk.task.windows, chunk.result.windows, strict=True)
 
 
-def _missing(chunks: Iterable[Chunk], seal: Seal | None) -> Iterator[_Finding]:
+def _missing(chunks: Iterable[Chunk], seal: Seal | None) -> list[_Finding]:
+    """Return what is missing, in order."""
     lost = [Span(part.start, part.end) for chunk in chunks for part in parts(chunk) if part.kind is Kind.MISSING]
     lost += [Span(gap.start, gap.end) for gap in (seal.missing if seal else ())]
-    return (_Finding(span.start, span.end, Reason.MISSING, _said(span.samples)) for span in lost)
+    return sorted(_Finding(span.start, span.end, Reason.MISSING, _said(span.samples)) for span in lost)
+
+
+def _around(lost: Sequence[_Finding], findings: Iterable[_Finding]) -> Iterator[_Finding]:
+    """Yield ``findings`` without what is missing, so that its passage has it in one piece."""
+    ends = [one.end for one in lost]
+    for finding in findings:
+        left, start = [], finding.start
+        for hole in islice(lost, bisect_right(ends, start), None):
+            if hole.start >= finding.end:
+                break
+            left.append(Span(start, hole.start))
+            start = hole.end
+        left = [part for part in (*left, Span(start, finding.end)) if part.samples > 0]
+        whole = sum(part.samples for part in left)
+        for part in left:
+            yield finding._replace(start=part.start, end=part.end, words=finding.words * (part.samples / whole))
 
 
 def _of_window(window: Window, result: WindowResult) -> Iterator[_Finding]:

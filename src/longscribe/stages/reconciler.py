@@ -72,7 +72,7 @@ class Deed:
 
 @dataclass(frozen=True)
 class Trouble:
-    """What could not be done this time. Its text may be logged only if it is a `LongscribeError`."""
+    """What could not be done this time. The error's words may hold a name: its kind alone may be logged."""
 
     job_id: str | None  #: None: the pool's
     error: Exception

@@ -309,7 +309,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _translated(error: OSError, path: Path) -> LongscribeError:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
         return Gone(f"{_shown(path)} is not there; check the path.")
     if error.errno in _FULL:
         return NoSpace(

@@ -10,6 +10,7 @@ read_ahead  the recording's bytes, fetched before they are asked for
 wire        what parent and children say to each other
 ─────────── in the children, which can open nothing
 child       the program: confines itself, then demuxes or decodes
+landlock    what a process may give up for good
 source      opens the container, finds the audio
 demuxing    takes the file apart, packet by packet
 raw_frames  finds MP3 and ADTS frames by their headers, for those carry no timestamps

@@ -1,7 +1,8 @@
 """The program that meets hostile media: ``python -m longscribe.adapters.media.child``.
 
 It runs in a process of its own, with an empty environment, and after its imports it can open nothing: no file, no
-socket, no program. All it has are its two pipes. It ends when its parent does, for then its pipe ends.
+socket, no program; nor, where the kernel has Landlock, delete or rename a file or signal a process. All it has are
+its two pipes. It ends when its parent does, for then its pipe ends.
 """
 
 import os
@@ -9,7 +10,7 @@ import resource
 import signal
 from contextlib import suppress
 
-from longscribe.adapters.media import decoding, demuxing
+from longscribe.adapters.media import decoding, demuxing, landlock
 from longscribe.adapters.media.wire import FRAME, MAX_PAYLOAD, Payload, Tag
 
 MEMORY_BYTES = 768 * 2**20
@@ -53,6 +54,7 @@ class Pipes:
 def confine() -> None:
     """Give up, for good, everything that decoding does not need."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to the whole group; the parent decides
+    landlock.give_up()  # before the limits: for a moment it takes an open file
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

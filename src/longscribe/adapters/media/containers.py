@@ -14,8 +14,16 @@ _STARTS = re.compile(
     rb"fLaC\x00|OggS\x00\x02|RIFF....WAVE|FORM....AIF[FC]|\x1a\x45\xdf\xa3|\x00\x00\x00.ftyp", re.DOTALL
 )
 
+_LONGEST_PAGE = 65_307
+_FIRST_PAGE = re.compile(rb"OggS\x00[\x02\x06]")
+"""Ogg's (RFC 3533, 6): its longest page, and one that begins a stream."""
+
 _PLACEHOLDERS = (0x7FFF, 0xFFFF)
 """What writers who cannot seek back put for the size, without its lower half: sox and FFmpeg among them."""
+
+
+PARTS_BYTES = 4 * 2**10
+"""Read at once where boxes, blocks or elements are walked through: a file may hold many of a few bytes each."""
 
 
 class File(Protocol):
@@ -34,6 +42,31 @@ class File(Protocol):
     def tell(self) -> int:
         """Return where the file stands."""
         ...
+
+
+class Window:
+    """A file seen through a moving buffer of ``length`` bytes: many small parts cost one reading.
+
+    The file stands where it stood, for FFmpeg reads it, too.
+    """
+
+    def __init__(self, file: File, length: int) -> None:
+        self._file, self._length = file, length
+        self._start, self._data = 0, b""
+
+    def at(self, start: int, length: int) -> bytes:
+        """Return up to ``length`` bytes from ``start`` on."""
+        first = start - self._start
+        if first < 0 or first + length > len(self._data):
+            self._data = read_at(self._file, start, max(length, self._length))
+            self._start, first = start, 0
+        return self._data[first : first + length]
+
+    def search(self, pattern: re.Pattern[bytes], start: int) -> int:
+        """Return where ``pattern`` is found in the buffer, which holds ``start``, from there on; else its end."""
+        self.at(start, 1)
+        found = pattern.search(self._data, start - self._start)
+        return self._start + (found.start() if found else len(self._data))
 
 
 _ENTERED = (b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75")
@@ -67,6 +100,19 @@ def claimed_size(file: File) -> int:
     return 0
 
 
+def tells_duration(file: File) -> bool:
+    """Return whether a Matroska file says how long it is; where it does not, FFmpeg guesses (RFC 9559, 5.1.2)."""
+    window, before = Window(file, PARTS_BYTES), 0
+    for end in _elements(file, 0):
+        name = window.at(before, 4)
+        if name == b"\x1f\x43\xb6\x75":  # the first cluster: what tells of all stands before it
+            break
+        if name == b"\x15\x49\xa9\x66":
+            return b"\x44\x89" in read_at(file, before, min(end - before, SEARCHED_BYTES))
+        before = end
+    return False
+
+
 def find_start(file: File) -> int:
     """Return where a known container begins behind garbage, 0 if none does within `SEARCHED_BYTES`."""
     found = _STARTS.search(read_at(file, 0, SEARCHED_BYTES), 1)
@@ -81,10 +127,10 @@ def lacks_index(file: File) -> bool:
 
 def wav_goes_on(file: File) -> bool:
     """Return whether a WAV's samples go on behind their chunk: its header was not kept up, or another is joined."""
-    at = 12
+    at, window = 12, Window(file, PARTS_BYTES)
     data_passed = False
     while at + 8 <= file.size:
-        head = read_at(file, at, 8)
+        head = window.at(at, 8)
         if not (head[:4].isascii() and head[:4].decode("ascii").isprintable()) or head[:4] == b"RIFF":
             return data_passed
         size = int.from_bytes(head[4:8], "little")
@@ -140,14 +186,43 @@ def matroska_is_cut(file: File, last: int, size: int) -> bool:
 
 def ogg_is_cut(file: File) -> bool:
     """Return whether an Ogg file lacks its last page: one that is whole and marked as the end (RFC 3533, 6)."""
-    tail = min(file.size, 2 * 65_307)  # twice the longest page
+    last = _last_page(file)
+    if not last:
+        return True
+    segments = last[27 : 27 + last[26]]
+    whole = len(last) >= 27 + last[26] + sum(segments)
+    return not (whole and last[5] & 4)
+
+
+def next_chain(file: File, at: int) -> int:
+    """Return where another recording begins behind the Ogg page at ``at``, 0 if none does (RFC 3533, 4)."""
+    found = _FIRST_PAGE.search(read_at(file, at, 4 * _LONGEST_PAGE), 1)
+    return at + found.start() if found else 0
+
+
+def chained_seconds(file: File, at: int) -> float:
+    """Return how long the Ogg stream is that begins at ``at``, if it is the file's last; 0.0 if nothing tells."""
+    head = read_at(file, at, 27 + 255 + 64)
+    packet = head[27 + head[26] :]
+    rate = 0
+    if packet.startswith(b"OpusHead"):
+        rate = 48_000  # the granules' rate (RFC 7845, 4)
+    elif packet.startswith(b"\x01vorbis"):
+        rate = int.from_bytes(packet[12:16], "little")
+    elif packet.startswith(b"\x7fFLAC"):
+        rate = int.from_bytes(packet[27:30], "big") >> 4  # in STREAMINFO, behind the mapping's own 13 bytes
+    last = _last_page(file)
+    if not rate or last[14:18] != head[14:18]:
+        return 0.0
+    return max(0, int.from_bytes(last[6:14], "little", signed=True)) / rate
+
+
+def _last_page(file: File) -> bytes:
+    """Return what the file's last Ogg page begins with, and all behind; b"" without one."""
+    tail = min(file.size, 2 * _LONGEST_PAGE)
     data = read_at(file, file.size - tail, tail)
     at = data.rfind(b"OggS")
-    if at < 0 or len(data) < at + 27:
-        return True
-    segments = data[at + 27 : at + 27 + data[at + 26]]
-    whole = len(data) >= at + 27 + data[at + 26] + sum(segments)
-    return not (whole and data[at + 5] & 4)
+    return data[at:] if at >= 0 and len(data) >= at + 27 else b""
 
 
 def read_at(file: File, start: int, length: int) -> bytes:
@@ -163,9 +238,9 @@ def read_at(file: File, start: int, length: int) -> bytes:
 
 def _pages(file: File) -> Iterator[int]:
     """Yield where each Ogg page ends, as long as one follows the other."""
-    at = 0
+    at, window = 0, Window(file, PARTS_BYTES)
     for _ in range(MAX_PARTS):
-        head = read_at(file, at, 27 + 255)
+        head = window.at(at, 27 + 255)
         if head[:4] != b"OggS" or len(head) < 27:
             return
         at += 27 + head[26] + sum(head[27 : 27 + head[26]])
@@ -174,8 +249,8 @@ def _pages(file: File) -> Iterator[int]:
 
 def _flac_blocks(file: File) -> Iterator[int]:
     """Yield where each of FLAC's metadata blocks ends; the frames follow the last."""
-    at, last = 4, False
-    while not last and len(head := read_at(file, at, 4)) == 4:
+    at, last, window = 4, False, Window(file, PARTS_BYTES)
+    while not last and len(head := window.at(at, 4)) == 4:
         last = head[0] >> 7 == 1
         at += 4 + int.from_bytes(head[1:4], "big")
         if last:
@@ -184,8 +259,9 @@ def _flac_blocks(file: File) -> Iterator[int]:
 
 def _elements(file: File, at: int) -> Iterator[int]:
     """Yield where each Matroska element ends, as long as one follows the other; segments, clusters are entered."""
+    window = Window(file, PARTS_BYTES)
     for _ in range(MAX_PARTS):
-        head = read_at(file, at, 12)
+        head = window.at(at, 12)
         width = 9 - head[0].bit_length() if head else 0
         length, size_width = _variable(head[width:])
         if head[:width] not in _ELEMENTS or not size_width:
@@ -217,8 +293,9 @@ def _variable(data: bytes) -> tuple[int, int]:
 
 def boxes(file: File, at: int = 0) -> Iterator[tuple[bytes, int, int]]:
     """Yield the kind, place and size of each of an MP4's boxes, as long as one follows the other."""
+    window = Window(file, PARTS_BYTES)
     for _ in range(MAX_PARTS):
-        head = read_at(file, at, 16)
+        head = window.at(at, 16)
         if len(head) < 8:
             return
         size = int.from_bytes(head[:4], "big")

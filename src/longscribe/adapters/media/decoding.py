@@ -67,8 +67,9 @@ def _answer(pipe: Pipe, decoder: "RangeDecoder", end: int, found: int, loss: Los
     decoder.finish(end, found, loss)
     losses = b"".join(LOSS.pack(*one) for one in decoder.losses)
     head = RESULT_ARGUMENTS.pack(decoder.heard, len(decoder.losses))
+    length = (end - decoder.start) * _SAMPLE_BYTES if decoder.heard else 0
     with memoryview(decoder.audio) as audio:
-        pipe.send(Tag.RESULT, head, losses, audio[: (end - decoder.start) * _SAMPLE_BYTES])
+        pipe.send(Tag.RESULT, head, losses, audio[:length])
 
 
 def open_decoder(source: SourceFormat) -> AudioCodecContext:
@@ -188,9 +189,7 @@ class _Run:
         period = self._rate // gcd(self._rate, SAMPLE_RATE)  # this many samples are a whole number at 16 kHz
         self._at = (start - start % period) * SAMPLE_RATE // self._rate
         self._fifo = av.AudioFifo()
-        self._graph = _graph(first)
-        if start % period:
-            self._fifo.write(_silent(first, start % period))
+        self._graph = _graph(first, start % period)
 
     def takes(self, frame: av.AudioFrame) -> bool:
         """Return whether the frame is of this run's format."""
@@ -228,16 +227,9 @@ def _kind(frame: av.AudioFrame) -> tuple[str, str, int]:
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
-def _silent(like: av.AudioFrame, samples: int) -> av.AudioFrame:
-    frame = av.AudioFrame(format=like.format.name, layout=like.layout.name, samples=samples)
-    frame.sample_rate = like.sample_rate
-    zero = b"\x80" if like.format.name.startswith("u8") else b"\0"
-    for plane in frame.planes:
-        plane.update(zero * plane.buffer_size)
-    return frame
-
-
-def _graph(frame: av.AudioFrame) -> av.filter.Graph:
+def _graph(frame: av.AudioFrame, late: int) -> av.filter.Graph:
+    """Return the way from frames like this one to 16 kHz mono, behind ``late`` samples of silence at their rate."""
+    # FFmpeg's own silence: PyAV crashes on the planes of a frame it makes for eight channels or more.
     graph = av.filter.Graph()
     graph.threads = 1
     rate, channels = frame.sample_rate, frame.layout.nb_channels
@@ -245,6 +237,7 @@ def _graph(frame: av.AudioFrame) -> av.filter.Graph:
     graph.link_nodes(
         graph.add_abuffer(sample_rate=rate, format=frame.format, layout=frame.layout, time_base=Fraction(1, rate)),
         graph.add("pan", f"1c|c0={average}"),
+        graph.add("adelay", f"delays={late}S"),
         graph.add("aresample", str(SAMPLE_RATE)),
         graph.add("aformat", f"sample_fmts=s16:sample_rates={SAMPLE_RATE}"),
         graph.add("abuffersink"),

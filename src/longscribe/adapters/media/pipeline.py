@@ -2,7 +2,7 @@
 
 Back-pressure runs from the consumer to the file: at most a few ranges exist beyond the one being consumed, and
 packets wait in bounded inboxes. A decoder that dies costs its range. A demuxer that dies is started again at the
-range it was in, which costs nothing; if it dies there again, the rest of the recording is missing.
+range it was in, which costs nothing; if it dies there again, or has hung, the rest of the recording is missing.
 """
 
 import queue
@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from longscribe.adapters.media.processes import PATIENCE_SECONDS, Child, ChildLost, processor_seconds
+from longscribe.adapters.media.processes import PATIENCE_SECONDS, Child, ChildHung, ChildLost, processor_seconds
 from longscribe.adapters.media.ranges import Job, Result, decode_range, lose_range
 from longscribe.adapters.media.read_ahead import ReadAhead
 from longscribe.adapters.media.wire import (
@@ -158,7 +158,7 @@ class Pipeline:
                     return None
                 if not self._format:
                     raise BadInput(f"The recording cannot be opened ({lost}); convert it to FLAC.") from None
-                if died_in == self._index:
+                if died_in == self._index or isinstance(lost, ChildHung):
                     return self._lose_the_rest()
                 died_in = self._index
             finally:
@@ -173,7 +173,7 @@ class Pipeline:
             tag, payload = child.receive()
             patience -= time.monotonic() - since  # its own time only, not the store's
             if patience < 0 and not child.starved(used):
-                raise ChildLost(f"the decoder made no progress for {PATIENCE_SECONDS:g} s")
+                raise ChildHung
             if tag is Tag.READ:
                 data = ahead.read(*READ_ARGUMENTS.unpack(payload))
                 child.send(Tag.DATA, data)
@@ -244,7 +244,10 @@ class Pipeline:
 def refusal(kind: int, number: int) -> BadInput:
     """Return the error for a recording that the demuxer refused."""
     limits = {
-        Refusal.CHANNELS: f"The recording has {number:,} channels; longscribe takes at most {MAX_CHANNELS}.",
+        Refusal.CHANNELS: (
+            f"The recording claims {number or 'an impossible number of'} channels;"
+            f" longscribe takes 1 to {MAX_CHANNELS}."
+        ),
         Refusal.RATE: (
             f"The recording claims {number:,} samples a second;"
             f" longscribe takes {MIN_SOURCE_RATE:,} to {MAX_SOURCE_RATE:,}."
@@ -260,6 +263,7 @@ def refusal(kind: int, number: int) -> BadInput:
             "The recording is not whole: it has no index (moov), without which nothing of an MP4 can be decoded;"
             " copy it again, or have the index rebuilt."
         ),
+        Refusal.REPEATS: "The recording's index names the same bytes over and over; convert it to FLAC.",
         Refusal.CODEC: "The recording's codec is not supported; convert it to FLAC, MP3, AAC or Opus.",
     }
     not_audio = (

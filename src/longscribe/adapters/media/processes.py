@@ -23,6 +23,13 @@ class ChildLost(Exception):
     """The child died, hung or talks nonsense; the text says which."""
 
 
+class ChildHung(ChildLost):
+    """The child made no progress, and would make none another time."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the decoder made no progress for {PATIENCE_SECONDS:g} s")
+
+
 class Child:
     """One decoding process. One thread owns it; only `kill` may be called by others."""
 
@@ -102,7 +109,7 @@ class Child:
         before = processor_seconds(self.pid)
         while not poll.poll(PATIENCE_SECONDS * 1000):
             if state(self.pid) not in "RD" or not self.starved(before):
-                raise ChildLost(f"the decoder made no progress for {PATIENCE_SECONDS:g} s")
+                raise ChildHung
 
     def starved(self, before: float) -> bool:
         """Return whether it was hardly let run since it had used ``before`` seconds of processor time."""

@@ -76,6 +76,14 @@ class Job:
     index: int
     inbox: Inbox = field(default_factory=Inbox)
     outcome: "Future[Result]" = field(default_factory=Future)
+    end: int | None = None  #: the range's end, once all of its messages were taken
+
+    def take(self) -> tuple[Tag, Payload]:
+        """Take the oldest message, and note where the range ends if it is the last."""
+        tag, payload = self.inbox.get()
+        if tag is Tag.DONE:
+            self.end = DONE_ARGUMENTS.unpack(payload)[1]
+        return tag, payload
 
     @property
     def start(self) -> int:
@@ -85,11 +93,9 @@ class Job:
 
 def decode_range(child: Child, job: Job) -> Result:
     """Let ``child`` decode the range. Raises `ChildLost`."""
-    tag = Tag.RANGE
-    while tag is not Tag.DONE:
-        tag, payload = job.inbox.get()
-        child.send(tag, payload)
-    end = DONE_ARGUMENTS.unpack(payload)[1]
+    while job.end is None:
+        child.send(*job.take())
+    end = job.end
     tag, payload = child.receive()
     if tag is not Tag.RESULT:
         raise ChildLost("the decoder sent nonsense")
@@ -100,11 +106,13 @@ def decode_range(child: Child, job: Job) -> Result:
 
 
 def lose_range(job: Job, why: str) -> Result:
-    """Return the range as missing, once its packets, of which nobody has use, have passed."""
-    tag = Tag.RANGE
-    while tag is not Tag.DONE:
-        tag, payload = job.inbox.get()
-    end = DONE_ARGUMENTS.unpack(payload)[1]
+    """Return the range as missing, once its packets, of which nobody has use, have passed.
+
+    They may have passed already: a decoder dies at the last of them, too.
+    """
+    while job.end is None:
+        job.take()
+    end = job.end
     missing = (Missing(job.start, end, why),) if end > job.start else ()
     return Result(Decoded(job.start, np.zeros(end - job.start, np.int16), missing), 0)
 
@@ -121,9 +129,8 @@ def _result(payload: Payload, start: int, end: int) -> Result:
             raise ValueError
         missing.append(Missing(lost_from, lost_to, REASONS[Loss(loss)]))
         reached = lost_to
-    samples = np.frombuffer(payload, "<i2", offset=at)
+    # Zeros cost no memory while nobody writes to them.
+    samples = np.frombuffer(payload, "<i2", offset=at) if heard else np.zeros(end - start, np.int16)
     if len(samples) != end - start:
         raise ValueError
-    if not heard:
-        samples = np.zeros(end - start, np.int16)  # costs no memory while nobody writes to it
     return Result(Decoded(start, samples, tuple(missing)), heard)

@@ -4,13 +4,17 @@ Such files carry no timestamps, and FFmpeg does not tell which bytes it skipped;
 would vanish and all that follows move forward. So the frames are found here, and skipped bytes are counted.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from longscribe.adapters.media.containers import File, read_at
+from longscribe.adapters.media.containers import File, Window, read_at
 
 Measure = Callable[[bytes], int]
 """Given the bytes at some place, the length of the frame that begins there, or 0."""
+
+_MARKS = re.compile(rb"\xff[\xe0-\xfd]|\xff\Z|TAG|ID3|APETAGEX")
+"""Where a frame or a tag may begin. No frame of ours begins with FF FE or FF FF: those are of layer I."""
 
 HEADER_BYTES = 16
 WINDOW_BYTES = 256 * 2**10
@@ -27,10 +31,10 @@ _MP3_RATES = (44_100, 48_000, 32_000)
 
 def measure_like(first: bytes) -> Measure | None:
     """Return the measure for frames like ``first``, None if that is neither MP3 nor ADTS."""
-    for length, mask in ((_mp3_length, b"\xff\xfe\x0c\x00"), (_adts_length, b"\xff\xfe\xfd\xc0")):
+    for length, mask in ((_mp3_length, 0xFFFE0C00), (_adts_length, 0xFFFEFDC0)):
         if length(first):
-            kind = _masked(first, mask)
-            return lambda data: length(data) if _masked(data, mask) == kind else 0
+            kind = int.from_bytes(first[:4], "big") & mask
+            return lambda data: length(data) if int.from_bytes(data[:4], "big") & mask == kind else 0
     return None
 
 
@@ -39,20 +43,21 @@ def frames(file: File, measure: Measure) -> Iterator[tuple[bytes, int]]:
 
     Tags count as neither. The last frame is empty if bytes are skipped at the end.
     """
-    window = _Window(file)
+    window = Window(file, WINDOW_BYTES)
     at = skipped = 0
     in_step = False
     while at < file.size:
-        length = measure(window.at(at, HEADER_BYTES))
+        head = window.at(at, HEADER_BYTES)
+        length = measure(head)
         end = at + length
         # Out of step, a header counts only if another follows: its few bits occur by chance, too.
         if length and end <= file.size and (in_step or end == file.size or measure(window.at(end, HEADER_BYTES))):
             yield window.at(at, length), skipped
             at, skipped, in_step = end, 0, True
-        elif tag := _tag_length(window.at(at, 32), file.size - at):
+        elif head[0] != 0xFF and (tag := _tag_length(window.at(at, 32), file.size - at)):
             at += tag
         else:
-            step = window.next_sync(at + 1) - at
+            step = window.search(_MARKS, at + 1) - at
             at, skipped, in_step = at + step, skipped + step, False
     if skipped:
         yield b"", skipped
@@ -85,36 +90,6 @@ def _mark(frame: bytes) -> int:
     """Return where a head's mark stands, behind side information that is empty; 0 if there is none."""
     places = (frame.find(mark, 0, HEAD_BYTES) for mark in HEADS)
     return next((at for at in places if at > 0 and not any(frame[6:at])), 0)
-
-
-class _Window:
-    """A file seen through a moving buffer."""
-
-    def __init__(self, file: File) -> None:
-        self._file, self._start, self._data = file, 0, b""
-
-    def at(self, start: int, length: int) -> bytes:
-        """Return up to ``length`` bytes from ``start`` on."""
-        first = start - self._start
-        if first < 0 or first + length > len(self._data):
-            self._file.seek(start)
-            parts: list[bytes] = []
-            missing = WINDOW_BYTES
-            while missing > 0 and (part := self._file.read(missing)):
-                parts.append(part)
-                missing -= len(part)
-            self._start, self._data, first = start, b"".join(parts), 0
-        return self._data[first : first + length]
-
-    def next_sync(self, start: int) -> int:
-        """Return where the next 0xFF, or the next tag, may be: from ``start`` on, or the buffer's end."""
-        self.at(start, 1)
-        found = (self._data.find(mark, start - self._start) for mark in (b"\xff", b"TAG", b"ID3", b"APETAGEX"))
-        return self._start + min((place for place in found if place >= 0), default=len(self._data))
-
-
-def _masked(data: bytes, mask: bytes) -> bytes:
-    return bytes(byte & bits for byte, bits in zip(data, mask, strict=False))
 
 
 def _mp3_length(data: bytes) -> int:

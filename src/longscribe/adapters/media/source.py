@@ -55,6 +55,10 @@ TOKEN_SECONDS = 0.01
 MEASURED_FRAMES = 64
 """Frames of a raw stream that are measured before skipped bytes are turned into time."""
 
+MAX_REPEATS = 10
+"""How many times what a file holds its packets may add up to. Its index may name bytes twice, and blocks may be
+packed; but not without end: some kilobytes would last for days."""
+
 LONGEST_PACKET_SECONDS = 10
 """A longer one is a container's slip: real ones stay under 2 s."""
 
@@ -91,12 +95,13 @@ class Source:
         self._last = b""
         self._last_at: int | None = None  #: its place in the file
         self._cut = False  #: whether the last packet is known to be incomplete
+        self._given = 0  #: bytes of all packets so far
         self._padding = 0  #: samples at its end that only fill it up
         self._lost_tail = 0  #: length of what was skipped after it
 
     def at_16k(self, position: int) -> int:
-        """Return a position as samples at 16 kHz."""
-        return at_16k(position, self.format.rate)
+        """Return a position as samples at 16 kHz; not 0 for what lies behind the start, so that a sample is one."""
+        return max(at_16k(position, self.format.rate), int(position > 0))
 
     def packets(self) -> Iterator[tuple[int, int, bool, bytes]]:
         """Yield each packet with its start, its length and whether time jumped before it."""
@@ -112,7 +117,12 @@ class Source:
             yield start, samples, jumped, data
 
     def end(self) -> tuple[int, int, Loss]:
-        """Return where the recording ends, where what was found of it ends, and why there is nothing between.
+        """Return where the recording ends, where what was found of it ends, and why there is nothing between."""
+        end, found, loss = self._end()
+        return max(found, min(end, MAX_RECORDING_SECONDS * self.format.rate)), found, loss
+
+    def _end(self) -> tuple[int, int, Loss]:
+        """Return the end as the file has it.
 
         The container's word for a longer duration counts only with evidence that bytes are gone: a last packet that
         is incomplete, or a size of its own that the file does not reach.
@@ -137,6 +147,11 @@ class Source:
         another = self._name.startswith("mov") and not self._fragments and containers.another_movie(self._file)
         if another:
             return found + int(another * rate), found, Loss.JOINED
+        joined = containers.next_chain(self._file, self._last_at or 0) if self._name == "ogg" else 0
+        if joined:  # FFmpeg goes on with a stream of the same codec and channels only
+            length = int(containers.chained_seconds(self._file, joined) * rate)
+            share = found * (self._file.size - joined) // joined
+            return found + (length or share), found, Loss.JOINED
         if self._ends_early():
             return found, max(0, found - int(rate * TOKEN_SECONDS)), Loss.CUT
         return found, found, Loss.TRUNCATED
@@ -227,6 +242,9 @@ class Source:
         for packet in packets:
             self._cut, self._padding, self._last_at = packet.is_corrupt, _padding(packet), packet.pos
             stamp = None if packet.pts is None else int(packet.pts * self._ticks) - self._origin
+            self._given += packet.size
+            if self._given > MAX_REPEATS * max(self._file.size, BUFFER_BYTES):
+                raise Refused(Refusal.REPEATS)
             yield _Stamped(stamp, self._length(packet), packet.pos, bytes(packet))
 
     def _count(self, packets: Iterator[Packet]) -> Iterator[tuple[int, int, bool, bytes]]:
@@ -287,6 +305,8 @@ class Source:
     def _declared(self) -> int | None:
         if self._fragments or self._name == "aac" or (self._name == "mp3" and not self._has_head()):
             return None  # FFmpeg's guess from the file's size, no declaration
+        if self._name.startswith("matroska") and not containers.tells_duration(self._file):
+            return None  # such a guess, too
         if self._stream.duration:
             return int(self._stream.duration * self._ticks)
         if self._container.duration:

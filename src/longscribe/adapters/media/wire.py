@@ -32,7 +32,7 @@ class Tag(IntEnum):
     DONE = 8  #: from the demuxer, to decoders: the range is whole; `DONE_ARGUMENTS`
     END = 9  #: from the demuxer: there is no further range
     REFUSED = 10  #: from the demuxer: `REFUSED_ARGUMENTS`
-    RESULT = 11  #: from a decoder: `RESULT_ARGUMENTS`, the losses, the samples
+    RESULT = 11  #: from a decoder: `RESULT_ARGUMENTS`, the losses, the samples unless nothing was heard
 
 
 class Refusal(IntEnum):
@@ -46,6 +46,7 @@ class Refusal(IntEnum):
     RATE = 6
     DURATION = 7
     NO_INDEX = 8
+    REPEATS = 9
 
 
 class Loss(IntEnum):
