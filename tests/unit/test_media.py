@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -225,6 +226,20 @@ def test_a_lost_decoder_costs_its_range_and_no_more(monkeypatch, late):
     assert (parts[1].missing[0].start, parts[1].missing[0].end) == (GRID, 2 * GRID)
     assert "signal 9" in parts[1].missing[0].reason
     assert np.array_equal(parts[2].samples, plain[2].samples)
+
+
+def test_eight_channels_are_decoded_across_a_seam():
+    sound = np.repeat(babble(130, 44_100), 8).reshape(1, -1)
+    blob = io.BytesIO()
+    with av.open(blob, "w", format="mp4") as out:
+        stream = out.add_stream("aac", rate=44_100, layout="7.1")
+        frame = av.AudioFrame.from_ndarray(sound, format="s16", layout="7.1")
+        frame.sample_rate, frame.pts, frame.time_base = 44_100, 0, Fraction(1, 44_100)
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            out.mux(packet)
+    parts = stretches(blob.getvalue())
+    assert [(part.start, part.missing) for part in parts] == [(0, ()), (GRID, ())]
+    assert all(part.samples.any() for part in parts)
 
 
 @pytest.mark.parametrize("deaths", [1, 2])
