@@ -96,7 +96,7 @@ def test_leaving_a_stream_early_stops_everything(
     talk: Path, recogniser: ToneRecogniser, media: PcmMedia, tmp_path: Path
 ) -> None:
     before = set(threading.enumerate())
-    recogniser.seconds = 0.1
+    recogniser.seconds, recogniser.batch = 0.1, 1
 
     async def leave() -> None:
         async for _ in longscribe.stream(talk, language="en", chunk_seconds=10.0, state=tmp_path / "state"):

@@ -383,6 +383,7 @@ def test_killed_at_random_moments(tmp_path: Path, masters: Path) -> None:
             if not name.endswith("json"):
                 assert (killed / "transcripts" / name).read_text() == (quiet / "transcripts" / name).read_text()
     with serving(killed) as service:
+        service.hears("watching")  # there may be nothing left to do, and it can be stopped only from here on
         service.until(lambda: files(killed / "transcripts") >= EXPECTED)
         service.until(lambda: not list((killed / ".longscribe" / "chunks").rglob("*.flac")))
     assert files(killed / "transcripts") == files(quiet / "transcripts") == EXPECTED
