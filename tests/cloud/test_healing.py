@@ -63,7 +63,9 @@ def test_a_lost_chunk_message_and_a_lost_result_are_made_good(
         job = person.ended(upload, 120)
     assert person.transcript(job) == quiet.transcript
     chunk = decode(taken[0].data, ChunkTask).index
-    again = {each.task.index for each in person.chunks(upload) if each.sendings > 1}
+    # On a busy machine a lease may have run out, too: then the second result came by itself.
+    chunks = [each for each in person.chunks(upload) if each.result is not None]
+    again = {each.task.index for each in chunks if each.sendings > 1 or each.result.provenance.attempt > 1}
     assert again >= {chunk, lost[0].index}
     assert healed(local, upload) == {"resent"}
 

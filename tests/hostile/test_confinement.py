@@ -1,12 +1,14 @@
 """What a child that decodes cannot do, each tried from inside; and what it costs when it tries."""
 
 import mmap
+import multiprocessing
 import os
 import resource
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -108,25 +110,31 @@ def in_a_child(do: Callable[[], None]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def attempt(name: str, folder: Path, parent: int, send: Connection) -> None:
+    told = b"done"
+    media_child.confine()
+    try:
+        ATTEMPTS[name](folder, parent)
+    except (OSError, MemoryError, ValueError, RuntimeError) as error:
+        told = type(error).__name__.encode()
+    os.write(send.fileno(), told)
+    os._exit(0)
+
+
+SMALL = multiprocessing.get_context("forkserver")
+SMALL.set_forkserver_preload([__name__])
+"""Its processes are as small as a media child: that of the tests may hold more memory than one is allowed."""
+
+
 def attempted(name: str, folder: Path) -> str:
     """Try it in a confined process; return what came of it."""
-    receive, send = os.pipe()
-    parent = os.getpid()
-
-    def attempt() -> None:
-        told = b"done"
-        media_child.confine()
-        try:
-            ATTEMPTS[name](folder, parent)
-        except (OSError, MemoryError, ValueError, RuntimeError) as error:
-            told = type(error).__name__.encode()
-        os.write(send, told)
-
-    in_a_child(attempt)
-    os.close(send)
-    found = os.read(receive, 100).decode()
-    os.close(receive)
-    return found
+    receive, send = SMALL.Pipe(duplex=False)
+    process = SMALL.Process(target=attempt, args=(name, folder, os.getpid(), send))
+    process.start()
+    send.close()
+    process.join()
+    with receive:
+        return os.read(receive.fileno(), 100).decode()
 
 
 def landlock_works() -> bool:

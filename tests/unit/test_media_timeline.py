@@ -1,3 +1,5 @@
+import io
+
 from longscribe.adapters.media.raw_frames import frames, measure_like
 from longscribe.adapters.media.timeline import Timeline
 
@@ -58,18 +60,10 @@ def test_only_what_looks_like_a_frame_has_a_measure():
     assert measure_like(b"\xff\xfb\x90\x00" + bytes(12)) is not None
 
 
-class Memory:
-    def __init__(self, data):
-        self.data, self.size, self.at = data, len(data), 0
-
-    def read(self, length):
-        part = self.data[self.at : self.at + length]
-        self.at += len(part)
-        return part
-
-    def seek(self, offset, whence=0):
-        self.at = offset
-        return offset
+class Memory(io.BytesIO):
+    @property
+    def size(self):
+        return len(self.getbuffer())
 
 
 def test_skipped_bytes_are_counted_and_a_lone_header_is_not_believed():
