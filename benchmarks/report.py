@@ -70,6 +70,8 @@ def report() -> str:
             "",
             "![Ways to find where to cut](docs/figures/cutters.png)",
             "",
+            *_loading(),
+            "",
             *_word_times(),
             "",
             *_languages(),
@@ -108,6 +110,21 @@ def _cutters() -> list[str]:
             f"| {row['name']} | {row['median_seconds']:.1f} | {row['median_seconds'] / ours:.2f} × as fast"
             f" | {row['largest_process_mb']} MB |"
             for row in rows
+        ),
+    ]
+
+
+def _loading() -> list[str]:
+    measured = json.loads((FIGURES / "loading.json").read_text())
+    return [
+        f"**Loading** {measured['model']}, {measured['megabytes']} MB, in a fresh process; *cold*: no file of it in"
+        " memory. [What a shared cache buys](docs/operations.md#load-the-model-from-memory).",
+        "",
+        "| from | copied in | loaded in | first use |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['name']} | {row['copy']:.2f} s | {row['load']:.2f} s | {row['warm_up']:.2f} s |"
+            for row in measured["rows"]
         ),
     ]
 
