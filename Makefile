@@ -50,13 +50,20 @@ check: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+.venv/peers.stamp: requirements/peers.txt
+	$(PYTHON) -m venv .venv/peers
+	.venv/peers/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	touch $@
+
 # Takes every figure of the README again; LONGSCRIBE_TEST_AUDIO names the directory of recordings and references.
-bench: .venv/dev.stamp
+bench: .venv/dev.stamp .venv/peers.stamp
 	$(BIN)/python -m benchmarks.machine > docs/figures/machine.json
 	$(BIN)/python -m benchmarks.pipeline speed --json docs/figures/speed.json
 	$(BIN)/python -m benchmarks.pipeline accuracy --json docs/figures/accuracy.json
 	$(BIN)/python -m benchmarks.missed_speech --json docs/figures/missed_speech.json
 	$(BIN)/python -m benchmarks.chunking --json docs/figures/chunking.json
+	$(BIN)/python -m benchmarks.cutters --json docs/figures/cutters.json
+	$(BIN)/python -m benchmarks.loading --json docs/figures/loading.json
 	$(BIN)/python -m benchmarks.passages --json docs/figures/passages.json
 	$(BIN)/python -m benchmarks.word_times --json docs/figures/word_times.json
 	$(BIN)/python -m benchmarks.damage
@@ -66,6 +73,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.planning --json docs/figures/planning.json
 	$(BIN)/python -m benchmarks.planning constants
 	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.plots
 	$(BIN)/python -m benchmarks.report
 
 # The cloud on this machine: emulators, functions, a worker. Prints the variables for it and `ready`; Ctrl-C ends it.
@@ -127,6 +135,7 @@ lock:
 	$(LOCK) --group pyproject.toml:build -o requirements/build.txt
 	$(LOCK) --group pyproject.toml:gpu -o requirements/gpu.txt
 	$(LOCK) --group pyproject.toml:audit -o requirements/audit.txt
+	$(LOCK) --group pyproject.toml:peers -o requirements/peers.txt
 
 clean:
 	rm -rf .venv build dist

@@ -2,8 +2,8 @@
 
     python -m benchmarks.chunking [RECORDING…] [--json OUT.json]
 
-Without arguments it makes recordings of 6.8 and 13.6 hours (m4a, 44.1 kHz, stereo) in a temporary directory, and
-one of 6.8 hours in noise, most of which both speech detectors have to hear.
+Without arguments it makes recordings of half an hour to 13.6 hours (m4a, 44.1 kHz, stereo) in a temporary
+directory, and one of 6.8 hours in noise, most of which both speech detectors have to hear.
 The whole stage is measured: decode, detect, plan, encode, write, queue. Memory is summed over the process and its
 children (PSS: shared pages counted once), sampled ten times a second.
 """
@@ -27,7 +27,7 @@ from longscribe.documents import Chunk, Job
 from longscribe.messages import UploadEvent
 from longscribe.stages import chunker
 
-MADE = ((6.8, None), (13.6, None), (6.8, 10.0))
+MADE = ((0.5, None), (1.0, None), (2.0, None), (6.8, None), (13.6, None), (6.8, 10.0))
 """Hours, and decibels from the noise, if any, up to the speech."""
 
 

@@ -117,6 +117,27 @@ def batched(model: WhisperModel, size: int) -> Way:
     return run
 
 
+def naive(model: WhisperModel, seconds: int, overlap: int) -> Way:
+    """Return the way without detection: pieces of ``seconds`` each transcribed alone, wherever they cut.
+
+    Each begins ``overlap`` before the last one's end; what begins in the overlap is taken from the later one.
+    """
+    length, step = seconds * SAMPLE_RATE, (seconds - overlap) * SAMPLE_RATE
+
+    def run(samples: Samples) -> tuple[str, list[Word]]:
+        said = []
+        for start in range(0, len(samples), step):
+            piece = samples[start : start + length].astype(np.float32) / 32768
+            segments, _ = model.transcribe(piece, language=LANGUAGE)
+            last = start + length >= len(samples)
+            said += [one.text for one in segments if last or one.start * SAMPLE_RATE < step]
+            if last:
+                break
+        return "".join(said), []
+
+    return run
+
+
 def side_by_side(models: Sequence[WhisperModel], size: int) -> Way:
     """Return two stock batched pipelines at once: each takes half of the recording, cut where it is quiet."""
     pipelines = [batched(model, size) for model in models]
@@ -164,7 +185,12 @@ def load(name: str, model: str) -> None:
         _run = side_by_side(alone, 4)
     else:
         theirs = WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=cores())
-        _run = stock(theirs) if name == "transcribe" else batched(theirs, int(name.removeprefix("batched-")))
+        if name == "transcribe":
+            _run = stock(theirs)
+        elif name == "naive-30-5":
+            _run = naive(theirs, 30, 5)
+        else:
+            _run = batched(theirs, int(name.removeprefix("batched-")))
     _run(np.zeros(SAMPLE_RATE, np.int16))
 
 

@@ -6,8 +6,8 @@
 The recording is 16 kHz mono with its reference beside it (``.json`` with ``segments``: start, end, text); without
 one, ``read-25min.flac`` in the directory that LONGSCRIBE_TEST_AUDIO names.
 
-- *speed*: ours is the whole process, started afresh; theirs begin with decoded samples and a loaded model. All are
-  run in turn, ``--rounds`` times; medians count.
+- *speed*: ours is the whole process, started afresh, as is whisper-ctranslate2's command; the others begin with
+  decoded samples and a loaded model. All are run in turn, ``--rounds`` times; medians count.
 - *accuracy*: plain `WhisperModel.transcribe` and ours with chunks of several lengths, on the recording as it is and
   with seeded pink noise 10 dB below its speech; the interval is a bootstrap over stretches of 100 words.
 """
@@ -31,14 +31,18 @@ import numpy as np
 
 from benchmarks.engine import LANGUAGE, load, timed
 from benchmarks.missed_speech import read, truth, variants
+from benchmarks.peers import peer
 from benchmarks.scoring import score
+from longscribe.adapters.hardware import cores
+from longscribe.adapters.models import locate
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.settings import Settings
 
 LENGTHS = (28.0, 45.0, Settings().chunk_seconds)
 
-OPPONENTS = ("transcribe", "batched-16", "pair-4")
-"""Stock faster-whisper: as it comes, at its best batch size, and two batched pipelines of one thread each."""
+OPPONENTS = ("transcribe", "batched-16", "pair-4", "naive-30-5")
+"""Stock faster-whisper: as it comes, at its best batch size, two batched pipelines of one thread each, and piece by
+piece of 30 s, 5 s of them once more."""
 
 
 def ours(path: Path, chunk_seconds: float = Settings().chunk_seconds) -> tuple[str, float]:
@@ -53,6 +57,24 @@ def ours(path: Path, chunk_seconds: float = Settings().chunk_seconds) -> tuple[s
             ],
             check=True,
             stderr=subprocess.DEVNULL,
+        )
+        took = time.perf_counter() - began
+        return (Path(out) / f"{path.stem}.txt").read_text(encoding="utf-8"), took
+
+
+def other_command(path: Path) -> tuple[str, float]:
+    """Run whisper-ctranslate2 in batches on ``path``; return the text and the seconds the whole process took."""
+    model = locate("base", Path(tempfile.gettempdir()) / "longscribe-models")
+    with tempfile.TemporaryDirectory() as out:
+        began = time.perf_counter()
+        subprocess.run(
+            [
+                *(peer("whisper-ctranslate2"), path, "--output_dir", out, "--output_format", "txt"),
+                *("--model_directory", model, "--language", LANGUAGE, "--device", "cpu"),
+                *("--compute_type", "int8", "--threads", str(cores()), "--batched", "True", "--batch_size", "16"),
+            ],
+            check=True,
+            capture_output=True,
         )
         took = time.perf_counter() - began
         return (Path(out) / f"{path.stem}.txt").read_text(encoding="utf-8"), took
@@ -90,6 +112,7 @@ def speed(path: Path, reference: str, rounds: int) -> list[dict[str, Any]]:
     samples = read(path)
     ways: dict[str, Callable[[np.ndarray], tuple[str, float]]] = {"longscribe": lambda _: ours(path)}
     ways |= {name: stock(name) for name in OPPONENTS}
+    ways["whisper-ctranslate2"] = lambda _: other_command(path)
     times: dict[str, list[float]] = {name: [] for name in ways}
     said: dict[str, str] = {}
     for _ in range(rounds):

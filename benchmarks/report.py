@@ -28,11 +28,13 @@ def report() -> str:
             " noisy machine: trust ratios, not seconds. Whisper base, int8, on a CPU. `make bench` takes them"
             " again.",
             "",
-            f"**Speed**, {speed['recording']}: ours is the whole process from file to files, word times included;"
-            " theirs begin with decoded samples and a loaded model. Run in turn, medians; rounds:"
-            f" {len(speed['rows'][0]['seconds'])}.",
+            f"**Speed**, {speed['recording']}: ours is the whole process from file to files, word times included,"
+            " as is whisper-ctranslate2's; the others begin with decoded samples and a loaded model. Run in turn,"
+            f" medians; rounds: {len(speed['rows'][0]['seconds'])}.",
             "",
             *_speed(speed["rows"]),
+            "",
+            "![Speed](docs/figures/speed.png)",
             "",
             "**Accuracy** by chunk length, the same recording, clean and with pink noise 10 dB below its speech:",
             "",
@@ -62,6 +64,14 @@ def report() -> str:
                 for row in chunking
             ),
             "",
+            "![Chunking](docs/figures/chunking.png)",
+            "",
+            *_cutters(),
+            "",
+            "![Ways to find where to cut](docs/figures/cutters.png)",
+            "",
+            *_loading(),
+            "",
             *_word_times(),
             "",
             *_languages(),
@@ -82,6 +92,39 @@ def _speed(rows: list[dict[str, Any]]) -> list[str]:
         *(
             f"| {row['name']} | {row['speed']:.1f} | {ours / row['speed']:.2f} × as fast | {row['wer']:.1%} |"
             for row in rows
+        ),
+    ]
+
+
+def _cutters() -> list[str]:
+    measured = json.loads((FIGURES / "cutters.json").read_text())
+    rows = measured["rows"]
+    ours = rows[0]["median_seconds"]
+    return [
+        f"**Finding where to cut** {measured['hours']:g} hours of the same: ours decodes, detects, cuts, encodes"
+        f" and stores; the others only look. Medians of {len(rows[0]['seconds'])}.",
+        "",
+        "| | seconds | ours is | largest process |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['name']} | {row['median_seconds']:.1f} | {row['median_seconds'] / ours:.2f} × as fast"
+            f" | {row['largest_process_mb']} MB |"
+            for row in rows
+        ),
+    ]
+
+
+def _loading() -> list[str]:
+    measured = json.loads((FIGURES / "loading.json").read_text())
+    return [
+        f"**Loading** {measured['model']}, {measured['megabytes']} MB, in a fresh process; *cold*: no file of it in"
+        " memory. [What a shared cache buys](docs/operations.md#load-the-model-from-memory).",
+        "",
+        "| from | copied in | loaded in | first use |",
+        "|---|---|---|---|",
+        *(
+            f"| {row['name']} | {row['copy']:.2f} s | {row['load']:.2f} s | {row['warm_up']:.2f} s |"
+            for row in measured["rows"]
         ),
     ]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.drawing import FIGURES, pyplot, save
 from longscribe import prices
 from longscribe.planning.constants import Case
 
 ROOT = Path(__file__).parent.parent
-FIGURES = ROOT / "docs" / "figures"
 PAGE = ROOT / "docs" / "scaling.md"
 
 
@@ -207,12 +207,7 @@ def page(text: str, found: dict[str, Any]) -> str:
 
 def plots(found: dict[str, Any]) -> None:
     """Draw one recording and many, each as PNG and SVG."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update({"svg.hashsalt": "longscribe", "font.size": 10, "axes.grid": True, "grid.alpha": 0.3})
+    plt = pyplot()
     one, many = found["one"], [row for row in found["many"] if row["chunkers"] == 20]
     drawn, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     gpus = [row["gpus"] for row in one]
@@ -227,7 +222,7 @@ def plots(found: dict[str, Any]) -> None:
     right.axhline(90, linestyle="--", color="grey", label="90 %")
     right.set(xlabel="T4s, running", ylabel="% of the time", title="GPUs at work (simulated)", ylim=(0, 105))
     right.legend()
-    _save(drawn, "scaling-gpus")
+    save(drawn, "scaling-gpus")
     drawn, axes = plt.subplots(figsize=(8, 4))
     rows = [row for row in found["designs"] if "spot" not in row["name"]]
     for number, row in enumerate(rows):
@@ -240,10 +235,4 @@ def plots(found: dict[str, Any]) -> None:
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="minutes, instances running (bars: fast to slow)")
     axes.set_title("24,348 s of audio on T4s (simulated)")
-    _save(drawn, "scaling-designs")
-
-
-def _save(drawn: Any, name: str) -> None:
-    drawn.tight_layout()
-    drawn.savefig(FIGURES / f"{name}.png", dpi=110, metadata={"Software": None})
-    drawn.savefig(FIGURES / f"{name}.svg", metadata={"Date": None})
+    save(drawn, "scaling-designs")
