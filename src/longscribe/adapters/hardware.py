@@ -105,7 +105,7 @@ def keep_memory() -> None:
 
     Measured with base: glibc's own way, a fresh mapping each time, costs 100,000 page faults a window and with them
     a quarter of the encoder's time. The peak does not grow. In pages of 2 MB, where Linux has them for who asks,
-    the beam takes a tenth less time, and the encoder a twentieth. Other C libraries are left alone. To be called
+    the beam takes a tenth less processor time. Other C libraries are left alone. To be called
     before other threads are, which keep the arenas they have, and before the model is loaded.
     """
     libc = ctypes.CDLL(None)
