@@ -1,5 +1,6 @@
 """`make audit` finds what it is there to find, with the real tools, and says what it could not look at."""
 
+import base64
 import json
 import os
 import secrets
@@ -122,7 +123,8 @@ def test_a_planted_key_is_found(tmp_path: Path) -> None:
         f'KEY = "{"AK" + "IA"}{secrets.token_hex(8).upper().translate(str.maketrans("0189", "ABCD"))}"\n'
     )
     (folder / "store.yaml").write_text(f"password: {secrets.token_urlsafe(24)}\n")
-    (folder / "key.pem").write_text(f"-----BEGIN RSA {'PRIVATE'} KEY-----\n{secrets.token_urlsafe(48)}\n")
+    key = base64.b64encode(secrets.token_bytes(48)).decode()
+    (folder / "key.pem").write_text(f"-----BEGIN RSA {'PRIVATE'} KEY-----\n{key}\n")
     # A lock is left out, but nothing else that lies beside it.
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements" / "notes.md").write_text(f'token = "{secrets.token_urlsafe(32)}"\n')
