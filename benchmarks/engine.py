@@ -8,7 +8,7 @@ AUDIO is a 16 kHz file with its reference, a ``.json`` of the same name: ``segme
 Every way has a process of its own, its model loaded before, and is run ``--rounds`` times in turn, so that a slow
 minute of the machine hits all. Times are from decoded samples to the text; ours include finding the speech,
 planning the windows, and word times, which the others are not asked for. On a machine with other work, compare the
-processor seconds.
+processor seconds. Where there is a GPU, all run on it, in the same type.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,9 @@ from typing import Any
 import numpy as np
 from faster_whisper import BatchedInferencePipeline, WhisperModel, decode_audio
 
+from benchmarks.machine import gpu
 from benchmarks.scoring import score
-from longscribe.adapters.hardware import cores, keep_memory
+from longscribe.adapters.hardware import choose, cores, keep_memory
 from longscribe.adapters.models import locate
 from longscribe.adapters.whisper import Whisper
 from longscribe.core import speech
@@ -43,6 +45,7 @@ from longscribe.wiring import detector
 
 LANGUAGE = "en"
 WAYS = "transcribe,ours,batched-4,batched-8,batched-16,pair-4"
+WAYS_GPU = "transcribe,ours,batched-8,batched-16,batched-32,batched-64,pair-16"
 """The stock pipeline is tried with several batch sizes, its best one counts; and twice at once, a thread each."""
 
 Way = Callable[[Samples], tuple[str, list[Word]]]
@@ -177,20 +180,25 @@ def load(name: str, model: str) -> None:
     """Make this process ready to run one way: the model loaded and warm."""
     global _run  # noqa: PLW0603 -- what a pool's initializer leaves for its tasks
     path = locate(model, Path(tempfile.gettempdir()) / "longscribe-models")
-    if name == "ours":
+    way, _, size = name.partition("-")
+    hardware = choose()
+
+    def theirs(threads: int) -> WhisperModel:
+        return WhisperModel(
+            str(path), device=hardware.device, compute_type=hardware.compute_type, cpu_threads=threads
+        )
+
+    if way == "ours":
         keep_memory()
         _run = ours(Whisper(path, model))
-    elif name == "pair-4":
-        alone = [WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=1) for _ in range(2)]
-        _run = side_by_side(alone, 4)
+    elif way == "pair":
+        _run = side_by_side([theirs(1), theirs(1)], int(size))
+    elif way == "transcribe":
+        _run = stock(theirs(cores()))
+    elif way == "naive":
+        _run = naive(theirs(cores()), 30, 5)
     else:
-        theirs = WhisperModel(str(path), device="cpu", compute_type="int8", cpu_threads=cores())
-        if name == "transcribe":
-            _run = stock(theirs)
-        elif name == "naive-30-5":
-            _run = naive(theirs, 30, 5)
-        else:
-            _run = batched(theirs, int(name.removeprefix("batched-")))
+        _run = batched(theirs(cores()), int(size))
     _run(np.zeros(SAMPLE_RATE, np.int16))
 
 
@@ -218,8 +226,15 @@ def main() -> None:
     for each in rows:
         print(each.pop("line"))
     if options.out:
-        machine = {"cores": cores(), "load": os.getloadavg()}
-        options.out.write_text(json.dumps({"machine": machine, "model": options.model, "ways": rows}, indent=1))
+        made = {
+            "machine": {"cores": cores(), "load": os.getloadavg(), **gpu()},
+            "model": options.model,
+            "compute_type": choose().compute_type,
+            "recording": options.audio.name,
+            "versions": {name: version(name) for name in ("ctranslate2", "faster-whisper")},
+            "ways": rows,
+        }
+        options.out.write_text(json.dumps(made, indent=1))
     for pool in pools.values():
         pool.shutdown()
 
@@ -253,7 +268,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("audio", nargs="?", type=Path, default=directory / "read-4min.flac")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="base")
-    parser.add_argument("--only", default=WAYS, help="names to run, separated by commas")
+    ways = WAYS if choose().device == "cpu" else WAYS_GPU
+    parser.add_argument("--only", default=ways, help="names to run, separated by commas")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 

@@ -4,6 +4,8 @@ import datetime
 import json
 import os
 import platform
+import shutil
+import subprocess
 from pathlib import Path
 
 
@@ -12,6 +14,16 @@ def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def gpu() -> dict[str, str]:
+    """Return the first GPU's name, memory and driver as NVIDIA's tool tells them; nothing where it is not there."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return {}
+    command = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[0]
+    return dict(zip(("gpu", "gpu_memory", "driver"), told.split(", "), strict=True))
 
 
 if __name__ == "__main__":

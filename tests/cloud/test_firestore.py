@@ -25,7 +25,7 @@ from longscribe.errors import (
     Transient,
 )
 from longscribe.wiring import SystemClock
-from tests.cloud.proxies import GrpcProxy
+from tests.cloud.proxies import GrpcProxy, Harm
 from tests.contract.jobs import SEAL, make_chunk, make_job, make_result, make_task
 from tests.contract.threads import together
 
@@ -112,6 +112,21 @@ def test_each_call_costs_what_it_must(
     call(jobs)
     assert proxy.calls == calls
     assert documents_read(proxy) == reads
+
+
+@pytest.mark.parametrize("chunks", [0, 3])
+def test_a_listing_that_breaks_off_is_made_again(jobs: FirestoreJobs, proxy: GrpcProxy, chunks: int) -> None:
+    """With no chunk, the first answer of the stream holds no document, and the client knows of none to go on from."""
+    for index in range(chunks):
+        jobs.create_chunk(make_chunk(index))
+    proxy.forget()
+    harms = [Harm.ANSWERING]
+    proxy.harm = lambda: harms.pop() if harms else None
+    try:
+        assert [chunk.task.index for chunk in jobs.chunks("job-1")] == list(range(chunks))
+    finally:
+        proxy.harm = lambda: None
+    assert proxy.calls == {QUERY: 2}
 
 
 def test_an_illegal_move_costs_nothing(jobs: FirestoreJobs, proxy: GrpcProxy) -> None:

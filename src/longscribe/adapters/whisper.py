@@ -55,6 +55,10 @@ TIMESTAMPS = WINDOW // (2 * HOP) + 1
 BEST_OF = 5
 """Samples drawn at each temperature, the most probable kept (openai/whisper, ``--best_of``)."""
 
+EXHAUSTED = ("out of memory", "ALLOC_FAILED", "invalid device ordinal")
+"""What CTranslate2's errors hold when a device's memory is full. The last was seen on an H200 that had worked before,
+and by others in turn with the first, on the same call."""
+
 _STEP = 2 * HOP  # samples in one frame of the encoder's output
 _LEAST = -100.0  # stands for a logarithm of minus infinity, which JSON cannot hold
 
@@ -83,7 +87,7 @@ class Whisper:
         self.batch = hardware.batch
         self._path = path
         self._hardware = hardware
-        self._whisper = self._load(lanes=hardware.lanes, threads=hardware.threads)
+        self._whisper = self._load(hardware.models, hardware.threads)
         self.compute_type: str = self._whisper.compute_type
         self._stride = 1 if self.device == "cpu" else hardware.batch
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
@@ -91,7 +95,9 @@ class Whisper:
         self._tokenizer.encode_special_tokens = True
         self._speller = Speller(self._tokenizer)
         self._spectrogram = Spectrogram(self._whisper.n_mels)
-        self._suppressed = self._not_text()
+        # On a GPU, CTranslate2's time for suppressing tokens grows with the square of their number, at every step.
+        self._suppressed: list[int] = json.loads((path / "config.json").read_text())["suppress_ids"]
+        self._end_of_text = self._id("<|endoftext|>")
 
     def warm_up(self) -> None:
         """Hear a second of silence on every lane: what a device sets up at its first use no chunk waits for."""
@@ -116,7 +122,7 @@ class Whisper:
 
     def _shrink(self, failed: int, error: Exception) -> None:
         """Halve the batch for good after ``failed`` windows were too many for the memory."""
-        if not isinstance(error, MemoryError) and "out of memory" not in str(error):
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in EXHAUSTED):
             raise error
         if failed == 1:
             raise Transient("One window alone does not fit into the memory; choose a smaller model.") from error
@@ -250,7 +256,7 @@ class Whisper:
         tried = []
         with _SEEDING:
             ctranslate2.set_random_seed(seed)
-            whisper = self._load(lanes=1, threads=1)
+            whisper = self._load(models=1, threads=1)
             for temperature in guards.TEMPERATURES:
                 attempt = self._generate(
                     whisper, encoded, [prompt], temperature, beam_size=1, num_hypotheses=BEST_OF, sampling_topk=0
@@ -287,16 +293,17 @@ class Whisper:
         return [self._attempt(result, temperature, room) for result in results]
 
     def _attempt(self, result: Any, temperature: float, room: int) -> Attempt:
-        tokens = tuple(result.sequences_ids[0])
+        decoded = result.sequences_ids[0]
+        tokens = tuple(token for token in decoded if token < self._end_of_text)  # no languages, no timestamps
         # The score is the mean over the tokens without the end of text, which is in the sum.
-        probability = result.scores[0] * len(tokens) / (len(tokens) + 1)
+        probability = result.scores[0] * len(decoded) / (len(decoded) + 1)
         return Attempt(
             text=self._tokenizer.decode(list(tokens)),
             tokens=tokens,
             log_probability=max(_LEAST, probability),
             no_speech=result.no_speech_prob,
             temperature=temperature,
-            cut=len(tokens) >= room,
+            cut=len(decoded) >= room,
         )
 
     # Prompts
@@ -327,12 +334,6 @@ class Whisper:
         found = self._tokenizer.token_to_id(token)
         assert found is not None  # noqa: S101 -- every Whisper tokenizer has it, languages are checked before
         return found
-
-    def _not_text(self) -> list[int]:
-        """Return the tokens never to be decoded: the model's own list (music, brackets) and all special ones."""
-        config = json.loads((self._path / "config.json").read_text())
-        special = range(self._id("<|endoftext|>") + 1, self._id("<|notimestamps|>") + 1 + TIMESTAMPS)
-        return sorted({*config["suppress_ids"], *special})
 
     # Word times
 
@@ -375,12 +376,12 @@ class Whisper:
             words.append(Word(start, end, text, probability))
         return tuple(words)
 
-    def _load(self, lanes: int, threads: int) -> ctranslate2.models.Whisper:
+    def _load(self, models: int, threads: int) -> ctranslate2.models.Whisper:
         return ctranslate2.models.Whisper(
             str(self._path),
             device=self.device,
             compute_type=self._hardware.compute_type,
-            inter_threads=lanes,
+            inter_threads=models,
             intra_threads=threads,
         )
 

@@ -29,6 +29,9 @@ RETRY = Retry(
 )
 """For calls over gRPC that may be made twice."""
 
+ONCE = Retry(predicate=if_exception_type())
+"""For a call that its caller makes again."""
+
 _LOG_IN = "log in with `gcloud auth application-default login`"
 
 _LATER = (

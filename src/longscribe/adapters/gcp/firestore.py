@@ -28,7 +28,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.query import Query
 from msgspec.structs import replace
 
-from longscribe.adapters.gcp.calls import RETRY, told
+from longscribe.adapters.gcp.calls import ONCE, RETRY, told
 from longscribe.core import progress
 from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal, Worker
 from longscribe.errors import Busy, Gone, OverLimit, Permanent
@@ -311,8 +311,9 @@ class FirestoreJobs:
             yield page
 
     def _found(self, query: Query) -> list[DocumentSnapshot[DocumentReference]]:
+        # Tried again as a whole: the client's own way to go on fails where nothing came before the break.
         with self._told():
-            return list(query.stream(retry=RETRY, timeout=CALL_SECONDS))
+            return RETRY(lambda: list(query.stream(retry=ONCE, timeout=CALL_SECONDS)))()
 
     def _fields(self, document: Job | Chunk, write: str) -> dict[str, Any]:
         text = msgspec.json.encode(document)
