@@ -116,7 +116,7 @@ def test_each_call_costs_what_it_must(
 
 @pytest.mark.parametrize("chunks", [0, 3])
 def test_a_listing_that_breaks_off_is_made_again(jobs: FirestoreJobs, proxy: GrpcProxy, chunks: int) -> None:
-    """With no chunk, the first answer of the stream holds no document, and the client knows of none to go on from."""
+    """With no chunk, the stream's first answer holds no document, and the client knows of none to go on from."""
     for index in range(chunks):
         jobs.create_chunk(make_chunk(index))
     proxy.forget()

@@ -56,8 +56,8 @@ BEST_OF = 5
 """Samples drawn at each temperature, the most probable kept (openai/whisper, ``--best_of``)."""
 
 EXHAUSTED = ("out of memory", "ALLOC_FAILED", "invalid device ordinal")
-"""What CTranslate2's errors hold when a device's memory is full. The last was seen on an H200 that had worked before,
-and by others in turn with the first, on the same call."""
+"""What CTranslate2's errors hold when a device's memory is full. The last was seen on an H200 that had worked until
+then; others saw it in turn with the first, on the same call."""
 
 _STEP = 2 * HOP  # samples in one frame of the encoder's output
 _LEAST = -100.0  # stands for a logarithm of minus infinity, which JSON cannot hold
