@@ -6,9 +6,10 @@ platform does.
 
 import json
 import random
+import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from google.auth.credentials import AnonymousCredentials
@@ -36,8 +37,8 @@ from tests.tiers import proving
 SOME = 12
 """Broken calls that are tried where not all of them are."""
 
-TRIES = 30
-"""Of a stage: a lease that was lost with its answer takes ten seconds to run out."""
+PATIENCE = 60.0
+"""Seconds for a stage: a lease that was lost with its answer takes ten to run out, and may be lost in turn."""
 
 
 class Breaking:
@@ -124,14 +125,14 @@ def transcribed(bench: CloudBench, breaking: Breaking, at: tuple[int, Harm] | No
     """Transcribe a recording while a call breaks; return the transcript."""
     event = bench.put(spoken(36).tobytes())
     breaking.begin(at)
-    again(lambda: chunker.chunk(event, bench.chunker()) is not chunker.Chunked.UNFINISHED)
+    again(lambda: chunker.chunk(event, bench.chunker()) is not chunker.Chunked.UNFINISHED, at)
 
     def ended() -> bool:
         bench.work()
         bench.assemble()
         return bench.job(event).state.ended
 
-    again(ended)
+    again(ended, at)
     assert breaking.fired or at is None, "the call was never made"
     breaking.at = None
     calls = breaking.calls
@@ -144,15 +145,14 @@ def transcribed(bench: CloudBench, breaking: Breaking, at: tuple[int, Harm] | No
     return {kind: comparable(text) if kind == "json" else text for kind, text in read.items()}
 
 
-def again(step: Callable[[], bool]) -> None:
-    """Take a step until it succeeds."""
-    for _ in range(TRIES):
-        try:
+def again(step: Callable[[], bool], at: tuple[int, Harm] | None) -> None:
+    """Take a step until it succeeds, while the call ``at`` breaks."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with suppress(Transient):
             if step():
                 return
-        except Transient:
-            pass
-    raise AssertionError("it never succeeded")
+    raise AssertionError(f"it never succeeded: {at}")
 
 
 @pytest.mark.expiring
