@@ -130,6 +130,7 @@ class ToneRecogniser:
 
     seconds: float = 0.0  #: that each call takes
     lanes: int = 2
+    at_once: int = 2
     batch: int = 4
     model: str = Settings().model
     compute_type: str = "int8"

@@ -282,7 +282,7 @@ class Embedded:
             worker=f"local-{os.getpid()}",
             version=__version__,
         )
-        leases = limits.LEASES * recogniser.lanes
+        leases = limits.LEASES * recogniser.at_once
         self._loop = PullLoop(ports, self._stores.clock, self._noted, leases)
         if not self._stop.is_set():
             self._loop.run()

@@ -310,6 +310,7 @@ class Recogniser(Protocol):
     compute_type: str
     device: str
     lanes: int  #: calls that run side by side to good effect
+    at_once: int  #: of them that compute at the same time; one that waits has its input ready
     batch: int  #: windows in one call that the device is best fed with
 
     def knows(self, language: str) -> bool:

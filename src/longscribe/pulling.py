@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from longscribe.core import limits, topics
+from longscribe.core.metering import Meter
 from longscribe.errors import NoSpace
 from longscribe.messages import ChunkResult, ChunkTask, WindowResult
 from longscribe.ports import Clock, Delivery, WindowAudio
@@ -56,7 +57,7 @@ class _Chunk:
     prepared: Prepared
     heard: dict[int, WindowResult] = field(default_factory=dict)
     device_seconds: float = 0.0
-    idle_seconds: float = 0.0  #: of a lane, since the chunk was queued
+    idle_seconds: float = 0.0  #: of all lanes, since the chunk was queued
 
     @property
     def windows(self) -> tuple[WindowAudio, ...]:
@@ -92,6 +93,7 @@ class PullLoop:
         self._last = False  # the queue gave less than it was asked for
         self._ready: deque[_Place] = deque()
         self._in_flight: Counter[_Chunk] = Counter()
+        self._meter = Meter(clock.now())
         self._stopping = False
         self._draining = False
         self._fatal: NoSpace | None = None
@@ -203,15 +205,11 @@ class PullLoop:
             self._release([held])
 
     def _lane(self) -> None:
-        free = self._clock.now()
         while batch := self._take():
-            queued = min(chunk.held.delivery.published for chunk, _ in batch)
-            idle = max(0.0, self._clock.now() - max(free, queued))
             try:
-                self._recognise(batch, idle)
+                self._recognise(batch)
             except Exception as error:  # the lane must live on
                 self._failed(list(dict.fromkeys(chunk.held for chunk, _ in batch)), error)
-            free = self._clock.now()
             with self._changed:
                 self._in_flight -= Counter(chunk for chunk, _ in batch)
                 self._changed.notify_all()
@@ -246,15 +244,20 @@ class PullLoop:
         self._ready = deque(place for place in self._ready if place not in taken)
         return batch
 
-    def _recognise(self, batch: Sequence[_Place], idle: float) -> None:
+    def _recognise(self, batch: Sequence[_Place]) -> None:
         audio = [chunk.windows[number] for chunk, number in batch]
-        started = self._clock.now()
-        results = self._ports.recogniser.recognise(audio)
-        seconds = self._clock.now() - started
+        queued = min(chunk.held.delivery.published for chunk, _ in batch)
+        with self._changed:
+            mark, idle = self._meter.begin(self._clock.now(), queued)
+        try:
+            results = self._ports.recogniser.recognise(audio)
+        finally:
+            with self._changed:
+                self.progressed = self._clock.now()
+                seconds = self._meter.end(self.progressed, mark)
         total = sum(len(window.samples) for window in audio)
         finished = []
         with self._changed:
-            self.progressed = self._clock.now()
             for (chunk, number), window, result in zip(batch, audio, results, strict=True):
                 chunk.heard[number] = result
                 share = len(window.samples) / total

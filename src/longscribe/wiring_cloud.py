@@ -90,7 +90,7 @@ class CloudEnvironment(msgspec.Struct, frozen=True, kw_only=True):
     max_instances: int = 6
     region: str = ""  #: of the functions; else that of the bucket of uploads
     health_port: int = 8080
-    leases: int = limits.LEASES  #: chunks that a worker holds at once for each lane of its model
+    leases: int = limits.LEASES  #: chunks that a worker holds, for each call that its device computes at once
     memory_mb: int = 12_288  #: at which a worker is exchanged for a fresh one
 
 
@@ -318,4 +318,4 @@ def working(variables: Mapping[str, str] = os.environ) -> "Working":
         machine=read.machine,
     )
     log = Log("worker", there.clock.now)
-    return Working(ports, there.clock, log, read.memory_mb * MEGABYTE, leases=read.leases * recogniser.lanes)
+    return Working(ports, there.clock, log, read.memory_mb * MEGABYTE, leases=read.leases * recogniser.at_once)

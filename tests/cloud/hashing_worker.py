@@ -30,6 +30,7 @@ class Hashing:
     compute_type = "none"
     device = "cpu"
     lanes = 2
+    at_once = 2
     batch = 4
 
     def __init__(self, model: str, variables: Mapping[str, str]) -> None:

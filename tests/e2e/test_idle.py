@@ -30,6 +30,7 @@ class Device(ToneRecogniser):
     """A model that takes its time, as they do: some for a call, and more for each window in it."""
 
     lanes: int = 1
+    at_once: int = 1
     calls: list[tuple[float, float]] = field(default_factory=list)  #: when each began and ended
 
     def recognise(self, windows: Sequence[WindowAudio]) -> list[WindowResult]:

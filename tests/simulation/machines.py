@@ -75,6 +75,7 @@ class Ears:
     compute_type: str = "int8"
     device: str = "simulated"
     lanes: int = 2
+    at_once: int = 2
     batch: int = 4
 
     def knows(self, language: str) -> bool:

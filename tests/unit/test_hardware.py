@@ -52,17 +52,17 @@ def test_a_containers_quota_bounds_the_cores(machine, quota, count):
 
 def test_without_a_gpu_each_core_is_a_lane(machine, monkeypatch):
     monkeypatch.setattr(hardware, "cores", lambda: 2)
-    assert choose() == Hardware("cpu", "int8", lanes=2, models=2, threads=1, batch=hardware.CPU_BATCH)
+    assert choose() == Hardware("cpu", "int8", lanes=2, at_once=2, threads=1, batch=hardware.CPU_BATCH)
 
 
 def test_many_cores_share_few_lanes(machine, monkeypatch):
     monkeypatch.setattr(hardware, "cores", lambda: 33)
-    assert choose() == Hardware("cpu", "int8", lanes=8, models=8, threads=4, batch=hardware.CPU_BATCH)
+    assert choose() == Hardware("cpu", "int8", lanes=8, at_once=8, threads=4, batch=hardware.CPU_BATCH)
 
 
 def test_a_gpu_is_one_lane(machine):
     machine.gpus = 1
-    assert choose() == Hardware("cuda", "float16", lanes=2, models=1, threads=1, batch=hardware.GPU_BATCH)
+    assert choose() == Hardware("cuda", "float16", lanes=2, at_once=1, threads=1, batch=hardware.GPU_BATCH)
     assert choose(device="cpu").device == "cpu"
     assert choose("int8_float16").compute_type == "int8_float16"
 

@@ -21,7 +21,7 @@ GPU_BATCH = 16
 """The batch of the faster-whisper README's figures; halved when the memory does not suffice."""
 
 GPU_LANES = 2
-"""One batch is on the GPU, the processor prepares the next: its features, and the last one's words."""
+"""While one batch is on the GPU, the processor reads the words of the last and makes the features of the next."""
 
 MAX_LANES = 8
 """Each lane holds a batch of its own in memory; on larger machines the lanes get more threads instead."""
@@ -44,7 +44,7 @@ class Hardware:
     device: str  #: ``cpu`` or ``cuda``
     compute_type: str  #: one of CTranslate2's
     lanes: int  #: calls side by side
-    models: int  #: of them that compute at once, the others wait
+    at_once: int  #: of them that compute at the same time
     threads: int  #: processor threads in each
     batch: int  #: windows in one call
 
@@ -61,10 +61,10 @@ def choose(compute_type: str = "auto", device: str = "auto") -> Hardware:
         raise BadInput("No GPU that CUDA can use was found; choose the device 'cpu' or 'auto'.")
     compute_type = _compute_type(device, compute_type)
     if device == "cuda":
-        return Hardware(device, compute_type, GPU_LANES, models=1, threads=1, batch=GPU_BATCH)
+        return Hardware(device, compute_type, GPU_LANES, at_once=1, threads=1, batch=GPU_BATCH)
     count = cores()
     lanes = min(count, MAX_LANES)
-    return Hardware(device, compute_type, lanes, models=lanes, threads=count // lanes, batch=CPU_BATCH)
+    return Hardware(device, compute_type, lanes, at_once=lanes, threads=count // lanes, batch=CPU_BATCH)
 
 
 def _compute_type(device: str, wanted: str) -> str:

@@ -84,10 +84,11 @@ class Whisper:
         self.model = model
         self.device = hardware.device
         self.lanes = hardware.lanes
+        self.at_once = hardware.at_once
         self.batch = hardware.batch
         self._path = path
         self._hardware = hardware
-        self._whisper = self._load(hardware.models, hardware.threads)
+        self._whisper = self._load(hardware.at_once, hardware.threads)
         self.compute_type: str = self._whisper.compute_type
         self._stride = 1 if self.device == "cpu" else hardware.batch
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
@@ -256,7 +257,7 @@ class Whisper:
         tried = []
         with _SEEDING:
             ctranslate2.set_random_seed(seed)
-            whisper = self._load(models=1, threads=1)
+            whisper = self._load(at_once=1, threads=1)
             for temperature in guards.TEMPERATURES:
                 attempt = self._generate(
                     whisper, encoded, [prompt], temperature, beam_size=1, num_hypotheses=BEST_OF, sampling_topk=0
@@ -376,12 +377,12 @@ class Whisper:
             words.append(Word(start, end, text, probability))
         return tuple(words)
 
-    def _load(self, models: int, threads: int) -> ctranslate2.models.Whisper:
+    def _load(self, at_once: int, threads: int) -> ctranslate2.models.Whisper:
         return ctranslate2.models.Whisper(
             str(self._path),
             device=self.device,
             compute_type=self._hardware.compute_type,
-            inter_threads=models,
+            inter_threads=at_once,
             intra_threads=threads,
         )
 

@@ -44,7 +44,8 @@ MAX_DECODE_WORKERS = 16
 
 LEASES = 4
 MAX_LEASES = 16
-"""Chunks a worker holds at once for each lane of its model (a GPU has one), and the most it may be told to."""
+"""Chunks a worker holds for each call that its device computes at once (a GPU one, a processor one a core), and the
+most it may be told to."""
 
 LEASE_SECONDS = 60.0
 """How long a lease lasts; it is renewed at a third of this."""
