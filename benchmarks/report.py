@@ -203,9 +203,9 @@ def _gpu() -> list[str]:
     measured = json.loads((FIGURES / "gpu.json").read_text())
     return [
         f"**On a GPU**, one {measured['gpu']} with {measured['cores']} cores: {measured['recording']},"
-        f" {measured['model']}, {measured['compute_type']}, CTranslate2 {measured['versions']['ctranslate2']}, driver"
-        f" {measured['driver']}. Ours is the median of three on one such machine, the others ran once on another, so"
-        " not in turn; they find the speech, too. Our whole process, started afresh, takes"
+        f" {measured['model']}, {measured['compute_type']}, CTranslate2 {measured['versions']['ctranslate2']},"
+        f" driver {measured['driver']}. Ours is the median of three on one such machine, the others ran once on"
+        " another, so not in turn; they find the speech, too. Our whole process, started afresh, takes"
         f" {min(measured['whole_process_seconds']):.0f} s. No T4 and no L4 was at hand.",
         "",
         *_speed(measured["rows"]),
