@@ -248,17 +248,19 @@ class TestSilero:
 
     def test_a_file_that_is_no_model_is_one_sentence(self, tmp_path: Path) -> None:
         broken, other = tmp_path / "broken.onnx", tmp_path / "other.onnx"
+        silence = np.zeros(STEP, np.int16)
         broken.write_bytes(locate().read_bytes()[:100_000])
         with pytest.raises(BadInput, match="is no ONNX model"):
-            Silero(broken)
+            Silero(broken).detect(silence, 0)
         other.write_bytes(locate().read_bytes().replace(b"input", b"sound"))
         with pytest.raises(BadInput, match="another model"):
-            Silero(other)
+            Silero(other).detect(silence, 0)
 
     def test_the_model_is_found_without_importing_who_brings_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         program = (
             "import sys; from longscribe import wiring; from longscribe.stages import chunker; wiring.detector();"
-            "print([name for name in ('faster_whisper', 'ctranslate2', 'torch') if name in sys.modules])"
+            "heavy = ('faster_whisper', 'ctranslate2', 'torch', 'onnxruntime');"
+            "print([name for name in heavy if name in sys.modules])"
         )
         got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert (got.stdout, got.stderr) == ("[]\n", "")
