@@ -1,9 +1,15 @@
 """The page of promises says what the proofs' results say, and no more."""
 
 import json
+import subprocess
+from pathlib import Path
 
+import pytest
+
+from proofs import __main__ as proving
 from proofs.page import PAGE, RESULTS, _standing, page
-from proofs.registry import PROMISES, PROOFS, ROOT, Promise
+from proofs.registry import PROMISES, PROOFS, ROOT, Promise, Proof
+from tests.tiers import VARIABLE
 
 RESULT = {
     "commit": "0" * 12,
@@ -49,3 +55,26 @@ def test_a_promise_is_held_when_all_its_proofs_are() -> None:
     assert "| held |" in row(page(dict.fromkeys(of, RESULT)), 2)
     assert "not proved yet" in row(page({of[0]: {**RESULT, "done": 9, "held": False}}), 2)
     assert "**not held**" in row(page({of[0]: {**RESULT, "held": False, "failures": ["seed 3"]}}), 2)
+
+
+@pytest.mark.parametrize(
+    ("proof", "due"),
+    [
+        (Proof("numbered", (1,), ("tests/a.py",), goal=lambda: 9, step=4), "3 4"),
+        (Proof("by file", (1,), ("{file}",), goal=lambda: 9, files=lambda: ["tests/a.py"] * 9), None),
+    ],
+)
+def test_tests_are_asked_for_the_units_that_are_due_and_whole_files_for_none(
+    proof: Proof, due: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def run(command: list[str], env: dict[str, str], **_: object) -> "subprocess.CompletedProcess[str]":
+        asked.append((command[-1], env.get(VARIABLE)))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(proving, "STATE", tmp_path)
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    proving.go_on(proof, {"done": 3, "seconds": 0.0, "passed": 0, "counts": {}, "failures": []}, 9)
+    assert asked == [("tests/a.py", due)]
