@@ -1,15 +1,15 @@
 """`make audit` finds what it is there to find, with the real tools, and says what it could not look at."""
 
-import base64
 import json
 import os
-import secrets
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from random import Random
+from string import ascii_letters, ascii_uppercase, digits
 
 import pytest
 
@@ -115,19 +115,21 @@ def test_every_licence_is_on_the_list_or_excepted_and_one_that_is_neither_is_tol
 
 
 def test_a_planted_key_is_found(tmp_path: Path) -> None:
-    """Made up on the spot, so that no file here holds what looks like one."""
+    """Made up on the spot, so that no file here holds what looks like one; the same each time."""
+    random = Random(1)
+
+    def made_up(length: int, alphabet: str = ascii_letters + digits) -> str:
+        return "".join(random.choices(alphabet, k=length))
+
     folder = tmp_path / "src"
     folder.mkdir()
     (folder / "fine.py").write_text("WINDOW = 480_000\n")
-    (folder / "cloud.py").write_text(
-        f'KEY = "{"AK" + "IA"}{secrets.token_hex(8).upper().translate(str.maketrans("0189", "ABCD"))}"\n'
-    )
-    (folder / "store.yaml").write_text(f"password: {secrets.token_urlsafe(24)}\n")
-    key = base64.b64encode(secrets.token_bytes(48)).decode()
-    (folder / "key.pem").write_text(f"-----BEGIN RSA {'PRIVATE'} KEY-----\n{key}\n")
+    (folder / "cloud.py").write_text(f'KEY = "{"AK" + "IA"}{made_up(16, ascii_uppercase + digits)}"\n')
+    (folder / "store.yaml").write_text(f"password: {made_up(32)}\n")
+    (folder / "key.pem").write_text(f"-----BEGIN RSA {'PRIVATE'} KEY-----\n{made_up(64)}\n")
     # A lock is left out, but nothing else that lies beside it.
     (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements" / "notes.md").write_text(f'token = "{secrets.token_urlsafe(32)}"\n')
+    (tmp_path / "requirements" / "notes.md").write_text(f'token = "{made_up(40)}"\n')
     for command in (["init", "--quiet"], ["add", "--all"]):
         subprocess.run(
             ["git", *command], cwd=tmp_path, check=True, env={**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}

@@ -339,11 +339,11 @@ def test_an_upload_that_is_deleted_or_cancelled_does_not_come_back(tmp_path: Pat
     with serving(root) as service:
         service.drop("d.m4a", spoken(10, first=90))
         service.wait("transcripts/d.txt")
+        service.until(lambda: audio(root) == [])
     states = {job.recording.name: str(job.state) for job, _ in stored(root)}
     assert states == {"b.m4a": "complete", "c.m4a": "cancelled", "d.m4a": "complete"}
     assert sorted(path.name for path in (root / "uploads").iterdir()) == ["b.m4a", "c.m4a", "d.m4a"]
     assert {path.stem for path in (root / "transcripts").iterdir()} == {"b", "d"}
-    assert audio(root) == []
 
 
 def test_a_directory_and_a_project_are_one_too_many(tmp_path: Path) -> None:
