@@ -10,11 +10,12 @@ children (PSS: shared pages counted once), sampled ten times a second.
 
 import argparse
 import json
+import multiprocessing
 import os
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,12 @@ def measure(path: Path, home: Path) -> dict[str, Any]:
     }
 
 
+def afresh(path: Path, home: Path) -> dict[str, Any]:
+    """Return `measure`'s figures, taken in a process of its own: memory that one recording left counts for none."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(measure, path, home).result()
+
+
 def _second(job: Job, chunks: list[Chunk]) -> float:
     """Return the percentage of a sealed job's recording that the second detector judged."""
     assert job.seal is not None
@@ -128,7 +135,7 @@ def main() -> None:
             path = Path(directory) / f"{hours:g} hours{'' if snr is None else f', noise, {snr:g} dB'}.m4a"
             longfile.write(path, hours, snr=snr)
             recordings = [*recordings, path]
-        rows = [measure(path, Path(directory) / f"home-{number}") for number, path in enumerate(recordings)]
+        rows = [afresh(path, Path(directory) / f"home-{number}") for number, path in enumerate(recordings)]
     print("| recording | hours | seconds | processor s | peak memory MB | first chunk s | chunks | by Silero % |")
     print("|---|---|---|---|---|---|---|---|")
     for row in rows:

@@ -230,7 +230,7 @@ def constants() -> dict[str, Any]:
         for name in ("planning", "chunking", "cloud", "missed_speech")
     )
     clean = next(row for row in missed["rows"] if row["recording"] == "read-25min, clean")
-    long = chunking[0]
+    long = next(row for row in chunking if row["recording"] == "6.8 hours.m4a")
     costs = planning["costs"]
     full = costs["window"] + 30 * costs["audio"]
     return {
