@@ -31,7 +31,7 @@ from longscribe.adapters.spectrogram import HOP, Spectrogram
 from longscribe.adapters.words import Speller, Voice
 from longscribe.core import guards
 from longscribe.core.guards import Attempt
-from longscribe.core.limits import SAMPLE_RATE, WINDOW
+from longscribe.core.limits import SAMPLE_RATE
 from longscribe.errors import BadInput, Transient
 from longscribe.messages import Guard, WindowResult, Word
 from longscribe.ports import Samples, WindowAudio
@@ -48,9 +48,6 @@ that exists in languages with several tokens a character."""
 
 PROMPT_BUDGET = CONTEXT // 2 - 1
 """Tokens of vocabulary (Whisper bounds its ``initial_prompt`` the same way)."""
-
-TIMESTAMPS = WINDOW // (2 * HOP) + 1
-"""Timestamp tokens, 0.00 to 30.00 s; they follow ``<|notimestamps|>`` and end the vocabulary."""
 
 BEST_OF = 5
 """Samples drawn at each temperature, the most probable kept (openai/whisper, ``--best_of``)."""
