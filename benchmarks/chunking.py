@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks import longfile
 from longscribe import wiring
 from longscribe.adapters.media.av_media import AvMedia
+from longscribe.adapters.memory import return_memory
 from longscribe.adapters.silero import Silero
 from longscribe.core.settings import Settings
 from longscribe.documents import Chunk, Job
@@ -66,7 +67,8 @@ def _pss(pid: int) -> int:
 
 
 def measure(path: Path, home: Path) -> dict[str, Any]:
-    """Chunk one recording and return the figures."""
+    """Chunk one recording, as the function would, and return the figures."""
+    return_memory()
     stores = wiring.local_stores(home)
     workers = wiring.environment(os.environ).decode_workers
     found = stores.blobs.stat(str(path.parent.resolve()), path.name)

@@ -31,7 +31,8 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel, decode_audio
 
 from benchmarks.machine import gpu
 from benchmarks.scoring import score
-from longscribe.adapters.hardware import choose, cores, keep_memory
+from longscribe.adapters.hardware import choose, cores
+from longscribe.adapters.memory import keep_memory
 from longscribe.adapters.models import locate
 from longscribe.adapters.whisper import Whisper
 from longscribe.core import speech

@@ -27,7 +27,7 @@ DROP = Path("/proc/sys/vm/drop_caches")
 PROCESS = """
 import sys, time
 from pathlib import Path
-from longscribe.adapters.hardware import keep_memory
+from longscribe.adapters.memory import keep_memory
 from longscribe.adapters.model_cache import shared
 from longscribe.adapters.whisper import Whisper
 keep_memory()

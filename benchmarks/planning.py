@@ -35,7 +35,7 @@ from benchmarks.engine import planned
 from benchmarks.missed_speech import read
 from benchmarks.pipeline import ours, write
 from longscribe import wiring
-from longscribe.adapters.hardware import keep_memory
+from longscribe.adapters.memory import keep_memory
 from longscribe.adapters.models import locate
 from longscribe.adapters.whisper import Whisper
 from longscribe.core.assembly import assemble

@@ -25,7 +25,7 @@ import numpy as np
 from benchmarks.engine import ours
 from benchmarks.missed_speech import read, truth
 from benchmarks.scoring import normalised
-from longscribe.adapters.hardware import keep_memory
+from longscribe.adapters.memory import keep_memory
 from longscribe.adapters.models import locate
 from longscribe.adapters.whisper import Whisper
 from longscribe.core.limits import FRAME, SAMPLE_RATE

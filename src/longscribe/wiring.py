@@ -189,7 +189,7 @@ def detector(silero: Path | None = None) -> SpeechDetector:
 def machine(settings: Settings, variables: Mapping[str, str] = os.environ) -> Machine:
     """Return this machine's adapters for ``settings``. Raises `BadInput` if a model cannot be had."""
     # Heavy, and no part of the light installation.
-    from longscribe.adapters.hardware import keep_memory
+    from longscribe.adapters.memory import keep_memory
     from longscribe.adapters.models import locate
     from longscribe.adapters.whisper import Whisper
 

@@ -30,6 +30,7 @@ from longscribe.adapters.gcp.firestore import FirestoreJobs
 from longscribe.adapters.gcp.monitoring import Monitoring
 from longscribe.adapters.gcp.storage import GcsBlobs
 from longscribe.adapters.media.av_media import AvMedia
+from longscribe.adapters.memory import return_memory
 from longscribe.core import limits, topics
 from longscribe.core.costing import Prices
 from longscribe.core.scaling import Fleet
@@ -142,6 +143,7 @@ def chunking(variables: Mapping[str, str] = os.environ) -> "Chunking":
     """Return the chunker's service."""
     from longscribe.services.chunking import Chunking, Waker
 
+    return_memory()
     read = environment(variables)
     there = stores(read, variables)
     log = Log("chunker", there.clock.now)
@@ -293,7 +295,7 @@ def _deployment(read: CloudEnvironment, variables: Mapping[str, str]) -> checks.
 
 def working(variables: Mapping[str, str] = os.environ) -> "Working":
     """Return the worker's service, its model loaded and warm. Raises `BadInput` if the model cannot be had."""
-    from longscribe.adapters.hardware import keep_memory
+    from longscribe.adapters.memory import keep_memory
     from longscribe.adapters.model_cache import shared
     from longscribe.adapters.models import locate
     from longscribe.adapters.whisper import Whisper

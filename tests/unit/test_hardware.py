@@ -1,13 +1,10 @@
-import ctypes
 import os
-import subprocess
-import sys
 
 import ctranslate2
 import pytest
 
 from longscribe.adapters import hardware
-from longscribe.adapters.hardware import Hardware, choose, cores, keep_memory
+from longscribe.adapters.hardware import Hardware, choose, cores
 from longscribe.errors import BadInput
 
 
@@ -81,33 +78,3 @@ def test_a_gpu_that_is_not_there_is_told(machine):
 def test_a_compute_type_it_cannot_do_is_told(machine):
     with pytest.raises(BadInput, match="cpu cannot compute in float16; choose auto or one of float32, int8"):
         choose("float16")
-
-
-KEEPS = r"""
-import re
-import resource
-from pathlib import Path
-from longscribe.adapters.hardware import keep_memory
-
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    bytearray(b"x") * (80 << 20)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-assert faults() > 10_000
-keep_memory()
-faults()
-assert faults() < 100
-heaps = re.findall(r"\[heap\].*?^VmFlags: (.*?)$", Path("/proc/self/smaps").read_text(), re.S | re.M)
-assert any("hg" in flags.split() for flags in heaps)
-"""
-
-
-def test_memory_is_kept_and_in_huge_pages():
-    """In a process of its own: it is for good."""
-    subprocess.run([sys.executable, "-c", KEEPS], check=True)
-
-
-def test_other_c_libraries_are_left_alone(monkeypatch):
-    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    keep_memory()

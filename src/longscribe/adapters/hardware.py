@@ -1,7 +1,5 @@
 """What the machine can do: device, quantisation, lanes and batch, chosen or checked before a model is loaded."""
 
-import ctypes
-import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +23,6 @@ GPU_LANES = 2
 
 MAX_LANES = 8
 """Each lane holds a batch of its own in memory; on larger machines the lanes get more threads instead."""
-
-HUGE_PAGE = 2 * 2**20
-HEAP = 2**30
-"""Bytes of addresses for the model and what it works with; glibc gives 2 GiB back at once."""
-
-# Names and numbers of glibc's malloc.h.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 
 _TOPOLOGY = Path("/sys/devices/system/cpu")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -102,33 +93,3 @@ def _limit(quota: Path) -> int:
     except OSError:
         return len(os.sched_getaffinity(0))
     return len(os.sched_getaffinity(0)) if allowed == "max" else int(allowed) // int(period)
-
-
-def keep_memory() -> None:
-    """Let freed memory stay with the process, in huge pages: the encoder takes and frees 70 MB for every layer.
-
-    Measured with base: glibc's own way, a fresh mapping each time, costs 100,000 page faults a window and with them
-    a quarter of the encoder's time. The peak does not grow. In pages of 2 MB, where Linux has them for who asks,
-    the beam takes a tenth less processor time. Other C libraries are left alone. To be called
-    before other threads are, which keep the arenas they have, and before the model is loaded.
-    """
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "mallopt"):
-        return
-    libc.mallopt(_M_MMAP_MAX, 0)
-    libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    libc.mallopt(_M_TOP_PAD, 64 * 2**20)
-    libc.mallopt(_M_ARENA_MAX, 1)  # an arena of a thread's own cannot hold a block of more than 64 MB
-    _in_huge_pages(libc)
-
-
-def _in_huge_pages(libc: ctypes.CDLL) -> None:
-    """Have the heap's next addresses in huge pages. Addresses alone: memory is taken when it is written to."""
-    libc.sbrk.restype = libc.malloc.restype = ctypes.c_void_p
-    libc.free.argtypes = (ctypes.c_void_p,)
-    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    start = -(-libc.sbrk(ctypes.c_ssize_t(0)) // HUGE_PAGE) * HUGE_PAGE
-    libc.free(libc.malloc(ctypes.c_size_t(HEAP)))
-    end = libc.sbrk(ctypes.c_ssize_t(0))
-    if end - start >= HUGE_PAGE:
-        libc.madvise(start, end - start, mmap.MADV_HUGEPAGE)

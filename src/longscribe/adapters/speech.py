@@ -35,7 +35,7 @@ class WebRtcDetector:
         padded = np.zeros(blocks * size, np.int16)
         audio = samples[first : first + len(padded)]
         padded[: len(audio)] = audio
-        data = padded.tobytes()
+        data = padded.data.cast("B")
         step = 2 * size
         heard = [vad.is_speech(data[at : at + step], SAMPLE_RATE) for at in range(0, len(data), step)]
         speech = np.repeat(np.array(heard[warm:], np.bool_), BLOCK)[:frames]

@@ -21,8 +21,13 @@ from longscribe.core.limits import (
 from longscribe.errors import BadInput, OverLimit, Poison
 from longscribe.ports import Decoded, RangeReader, Samples
 
-COMPRESSION = "1"
-"""FLAC's second fastest level: 8 % larger than the default, twice as fast."""
+ENCODING = {"compression_level": "2", "frame_size": "4096"}
+"""Fast, and 5 % larger than the default level. The frames are long because each costs its own: with those of 27 ms
+that FFmpeg takes at this rate, two thirds of the time went to handing packets on. FLAC's streamable subset ends at
+4,608 samples."""
+
+ENCODED_AT_ONCE = 64 * 4096
+"""Samples handed over at once: all of them are cut into frames before one is encoded."""
 
 
 class AvMedia:
@@ -61,10 +66,11 @@ class AvMedia:
         blob = io.BytesIO()
         with av.open(blob, "w", format="flac") as container:
             stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
-            stream.codec_context.options = {"compression_level": COMPRESSION}
-            if len(samples):
-                frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
-                frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, 0, Fraction(1, SAMPLE_RATE)
+            stream.codec_context.options = ENCODING
+            for at in range(0, len(samples), ENCODED_AT_ONCE):
+                part = samples[at : at + ENCODED_AT_ONCE].reshape(1, -1)
+                frame = av.AudioFrame.from_ndarray(part, format="s16", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, at, Fraction(1, SAMPLE_RATE)
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         return blob.getvalue()

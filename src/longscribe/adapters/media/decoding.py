@@ -87,12 +87,12 @@ def open_decoder(source: SourceFormat) -> AudioCodecContext:
     return decoder
 
 
-def packet_of(data: memoryview, start: int, rate: int) -> "av.Packet[Any]":
+def packet_of(data: memoryview, start: int, time_base: Fraction) -> "av.Packet[Any]":
     """Return a packet that owns its bytes, padded as FFmpeg's readers need them."""
     packet: av.Packet[Any] = av.Packet(len(data))
     packet.update(bytes(data))
     packet.pts = packet.dts = start
-    packet.time_base = Fraction(1, rate)
+    packet.time_base = time_base
     return packet
 
 
@@ -104,7 +104,7 @@ class RangeDecoder:
         self.audio = bytearray(GRID * _SAMPLE_BYTES)
         self.losses: list[tuple[int, int, Loss]] = []
         self.heard = 0
-        self._source = source
+        self._source, self._time_base = source, Fraction(1, source.rate)
         self._decoder = open_decoder(source)
         self._run: _Run | None = None
         self._next = max(quiet_until, start * source.rate // SAMPLE_RATE)
@@ -112,13 +112,13 @@ class RangeDecoder:
 
     def change(self, source: SourceFormat) -> None:
         """Go on with another decoder: the stream's parameters changed."""
-        self._source = source
+        self._source, self._time_base = source, Fraction(1, source.rate)
         self._decoder = open_decoder(source)
 
     def feed(self, packet: PacketRecord) -> None:
         """Decode one packet and place what it holds; one that gives nothing leaves a hole."""
         try:
-            frames = self._decoder.decode(packet_of(packet.data, packet.start, self._source.rate))
+            frames = self._decoder.decode(packet_of(packet.data, packet.start, self._time_base))
         except av.FFmpegError:
             frames = []
         jumped = packet.jumped or self._failed
@@ -160,6 +160,8 @@ class RangeDecoder:
             self._run = None
 
     def _write(self, at: int, samples: bytes) -> None:
+        if not samples:
+            return
         first = (at - self.start) * _SAMPLE_BYTES
         skip = max(0, -first)
         room = max(0, len(self.audio) - max(0, first))

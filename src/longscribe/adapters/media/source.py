@@ -5,6 +5,7 @@ priming left out.
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import chain, islice
 from typing import NamedTuple, cast
 
@@ -80,10 +81,11 @@ class Source:
         codec = stream.codec_context
         self.format = checked_format(codec)
         self._name = self._container.format.name
-        self._ticks = stream.time_base * self.format.rate  # samples a tick
+        # Samples a tick, as two whole numbers: to multiply fractions takes longer than all the rest of demuxing.
+        self._numerator, self._denominator = (stream.time_base * self.format.rate).as_integer_ratio()
         self._origin = self._zero()
         self._frame = _frame_size(codec, self.format)
-        self._fine = self._ticks <= 1
+        self._fine = self._numerator <= self._denominator
         self._opus = self.format.codec in ("opus", "libopus")
         self._fragments = fragments_start(file) if self._name.startswith("mov") else 0
         self._claimed = 0  #: bytes that an MP3's own head says it has
@@ -93,10 +95,10 @@ class Source:
         exact = self._fine or self._frame > 0 or self._opus
         self._timeline = Timeline(self.format.rate, exact, self.declared)
         self._last = b""
+        self._newest: Packet | None = None  #: the last packet that has timestamps
         self._last_at: int | None = None  #: its place in the file
         self._cut = False  #: whether the last packet is known to be incomplete
         self._given = 0  #: bytes of all packets so far
-        self._padding = 0  #: samples at its end that only fill it up
         self._lost_tail = 0  #: length of what was skipped after it
 
     def at_16k(self, position: int) -> int:
@@ -130,7 +132,8 @@ class Source:
         if not self._last:
             raise Refused(Refusal.NOTHING_DECODES)
         rate = self.format.rate
-        padding = self._padding if self._padding < rate else 0  # no file is filled up by a second
+        padding = _padding(self._newest) if self._newest else 0
+        padding = padding if padding < rate else 0  # no file is filled up by a second
         found = max(0, (self._timeline.end or 0) - padding)
         declared = found if self.declared is None else self.declared
         if found - rate // 10 < declared <= found:
@@ -168,7 +171,8 @@ class Source:
 
     def _is_cut(self, packet: bytes) -> bool:
         try:
-            return not open_decoder(self.format).decode(packet_of(memoryview(packet), 0, self.format.rate))
+            whole = packet_of(memoryview(packet), 0, Fraction(1, self.format.rate))
+            return not open_decoder(self.format).decode(whole)
         except av.FFmpegError:
             return True
 
@@ -226,7 +230,7 @@ class Source:
 
     def _starts_late(self, first: Packet) -> bool:
         """Return whether sound was lost before the first packet, which then is not where the recording begins."""
-        stamp = 0 if first.pts is None else int(first.pts * self._ticks)
+        stamp = 0 if first.pts is None else self._samples(first.pts)
         soon = stamp <= TRUNCATED_SECONDS * self.format.rate
         if soon or first.pos is None:
             return False
@@ -240,8 +244,8 @@ class Source:
 
     def _stamped(self, packets: Iterator[Packet]) -> Iterator["_Stamped"]:
         for packet in packets:
-            self._cut, self._padding, self._last_at = packet.is_corrupt, _padding(packet), packet.pos
-            stamp = None if packet.pts is None else int(packet.pts * self._ticks) - self._origin
+            self._newest, self._cut, self._last_at = packet, packet.is_corrupt, packet.pos
+            stamp = None if packet.pts is None else self._samples(packet.pts) - self._origin
             self._given += packet.size
             if self._given > MAX_REPEATS * max(self._file.size, BUFFER_BYTES):
                 raise Refused(Refusal.REPEATS)
@@ -285,9 +289,14 @@ class Source:
         if self._opus:
             return self._opus_length(bytes(packet)[:2])
         if packet.duration and self._fine:
-            length = int(packet.duration * self._ticks)
+            length = self._samples(packet.duration)
             return length if 0 < length < LONGEST_PACKET_SECONDS * self.format.rate else self._frame
-        return self._frame or int((packet.duration or 0) * self._ticks)
+        return self._frame or self._samples(packet.duration or 0)
+
+    def _samples(self, ticks: int) -> int:
+        """Return a time on the stream's clock in whole samples, rounded towards 0."""
+        samples = abs(ticks) * self._numerator // self._denominator
+        return samples if ticks >= 0 else -samples
 
     def _opus_length(self, head: bytes) -> int:
         return _opus_samples(head) * self.format.rate // 48_000
@@ -296,7 +305,7 @@ class Source:
         """Return the stamp, in samples, of what a player shows as 0: the earliest stream's start."""
         own = self._stream.start_time
         whole = cast("int | None", self._container.start_time)  # its stub forgets None
-        samples = int(own * self._ticks) if own is not None else 0
+        samples = self._samples(own) if own is not None else 0
         if whole is None:
             return samples
         earliest = whole * self.format.rate // av.time_base
@@ -308,7 +317,7 @@ class Source:
         if self._name.startswith("matroska") and not containers.tells_duration(self._file):
             return None  # such a guess, too
         if self._stream.duration:
-            return int(self._stream.duration * self._ticks)
+            return self._samples(self._stream.duration)
         if self._container.duration:
             return int(self._container.duration * self.format.rate // av.time_base)
         return None
