@@ -7,7 +7,8 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
+def _prose(text: str) -> str:
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
+
+
 def _designs(found: dict[str, Any]) -> list[str]:
     quoted = {974: "974 quot", 812: "811 quot, by division 812", 542: "540 quot, by division 542"}
     heads = ["chunks of", "workers × leases", "chunks", "windows", "model loads, minutes", "GPU minutes"]
@@ -78,56 +83,53 @@ def _designs(found: dict[str, Any]) -> list[str]:
     return [
         *_table(heads, rows),
         "",
-        f"Three things make the difference. The overlap is heard twice: {again / once - 1:.0%} more windows (sim)."
-        " A chunk of 45 s is two windows, the second half empty, and what a window lacks costs time too. And"
-        " silence is never decoded. What the joints cost in words is measured in the"
-        " [README](../README.md#measured).",
+        _prose(
+            f"Three things make the difference. The overlap is heard twice: {100 * (again / once - 1):.0f} % more"
+            " windows (sim). A chunk of 45 s is two windows, the second half empty, and what a window lacks costs"
+            " time too. And silence is never decoded. What the joints cost in words is measured in the"
+            " [README](../README.md#measured)."
+        ),
     ]
 
 
 def _reached(found: dict[str, Any]) -> list[str]:
     row, asked = _row(found, OURS), _row(found, ASKED)
-    minutes = [(name, {case: row[case][f"{name}_minutes"] for case in Case}) for name in ("warm", "cold")]
+    warm, cold = ({case: row[case][f"{start}_minutes"] for case in Case} for start in ("warm", "cold"))
     dollars = {case: row[case]["dollars"][1] for case in Case}
     busy = {case: found["hundred"][case] for case in Case}
+    share = f"{found['recordings']:,} recordings on 100 T4s: share of the time that GPUs work"
+    working = f"{busy[Case.LIKELY]:g} % ({busy[Case.FAST]:g} % to {busy[Case.SLOW]:g} %) sim"
+    six = "6.8 hours on 6 T4s"
+    rows = [
+        [f"{six}, warm", "≤ 10 minutes", _case(row, "warm_minutes"), _verdict(warm, lambda took: took <= 10)],
+        [f"{six}, cold", "≤ 15 minutes", _case(row, "cold_minutes"), _verdict(cold, lambda took: took <= 15)],
+        ["its cost, cold", "≤ $2", _dollars(row), _verdict(dollars, lambda spent: spent <= 2)],
+        [share, "≥ 90 %", working, _verdict(busy, lambda percent: percent >= 90)],
+    ]
     return [
-        *_table(
-            ["figure", "to reach", "likely (fast to slow)", "reached"],
-            [
-                *(
-                    [
-                        f"6.8 hours on 6 T4s, {name}",
-                        f"≤ {bound} minutes",
-                        _case(row, f"{name}_minutes"),
-                        _verdict({case: took <= bound for case, took in cases.items()}),
-                    ]
-                    for (name, cases), bound in zip(minutes, (10, 15), strict=True)
-                ),
-                ["its cost, cold", "≤ $2", _dollars(row), _verdict({case: dollars[case] <= 2 for case in Case})],
-                [
-                    f"{found['recordings']:,} recordings on 100 T4s: share of the time that GPUs work",
-                    "≥ 90 %",
-                    f"{busy[Case.LIKELY]:g} % ({busy[Case.FAST]:g} % to {busy[Case.SLOW]:g} %) sim",
-                    _verdict({case: busy[case] >= 90 for case in Case}),
-                ],
-            ],
+        *_table(["figure", "to reach", "likely (fast to slow)", "reached"], rows),
+        "",
+        _prose(
+            "Warm: the instances run and have their model. Cold: none runs, and the slow case has nodes that take"
+            f" {_known('start').slow / 60:g} minutes to get their driver, and an image that is fetched without"
+            " streaming."
         ),
         "",
-        "Warm: the instances run and have their model. Cold: none runs, and the slow case has nodes that take"
-        f" {_known('start').slow / 60:g} minutes to get their driver, and an image that is fetched without"
-        " streaming.",
-        "",
-        "Six have to be asked for [by hand](operations.md#scale). By itself the reconciler asks for"
-        f" {asked['workers']} for this recording, as many as work it off in {TARGET_SECONDS / 60:g} minutes at"
-        f" {SPEED:g} × real time, and never for more than `max_gpus`. On {asked['workers']} it takes"
-        f" {_case(asked, 'warm_minutes')} minutes warm, {_case(asked, 'cold_minutes')} minutes cold, and costs"
-        f" {_dollars(asked)}. What `gke-t4` deploys are spot pods: theirs is the spot row below.",
+        _prose(
+            "Six have to be asked for [by hand](operations.md#scale). By itself the reconciler asks for"
+            f" {asked['workers']} for this recording, as many as work it off in {TARGET_SECONDS / 60:g} minutes at"
+            f" {SPEED:g} × real time, and never for more than `max_gpus`. On {asked['workers']} it takes"
+            f" {_case(asked, 'warm_minutes')} minutes warm, {_case(asked, 'cold_minutes')} minutes cold, and costs"
+            f" {_dollars(asked)}. What `gke-t4` deploys are spot pods: theirs is the spot row below."
+        ),
     ]
 
 
-def _verdict(reached: dict[Case, bool]) -> str:
-    cases = [case for case in Case if not reached[case]]
-    return "yes" if not cases else "no" if reached == dict.fromkeys(Case, False) else f"not if {' or '.join(cases)}"
+def _verdict(values: dict[Case, float], reached: Callable[[float], bool]) -> str:
+    missed = [f"{values[case]:g} sim if {case}" for case in Case if not reached(values[case])]
+    if not missed:
+        return "yes"
+    return f"{'yes, but' if reached(values[Case.LIKELY]) else 'no:'} {', '.join(missed)}"
 
 
 def _one(found: dict[str, Any]) -> list[str]:
@@ -150,10 +152,12 @@ def _one(found: dict[str, Any]) -> list[str]:
             ),
         ),
         "",
-        f"From {enough} T4s on, one recording gets no faster (sim). The chunker cuts it in {cutting:.0f} s (sim),"
-        f" and no number of GPUs is done before it. A worker takes {LEASES} chunks at a time, so {chunks} chunks"
-        f" keep no more than {busy} workers at work (sim)."
-        f" {'The chunker' if enough < busy else 'The number of chunks'} is what binds first.",
+        _prose(
+            f"From {enough} T4s on, one recording gets no faster (sim). The chunker cuts it in {cutting:.0f} s"
+            f" (sim), and no number of GPUs is done before it. A worker takes {LEASES} chunks at a time, so"
+            f" {chunks} chunks keep no more than {busy} workers at work (sim)."
+            f" {'The chunker' if enough < busy else 'The number of chunks'} is what binds first."
+        ),
     ]
 
 
@@ -162,10 +166,12 @@ def _many(found: dict[str, Any]) -> list[str]:
     more = next(row for row in found["many"][::-1] if row["assembler_messages"] < most["assembler_messages"])
     cut = CHUNKER_SLOTS * 3600 / _known("chunker_rate").likely
     equal = cut / (deployed["audio_hours_an_hour"] / deployed["gpus"])
-    gain = most["audio_hours_an_hour"] / more["audio_hours_an_hour"] - 1
+    gain = 100 * (most["audio_hours_an_hour"] / more["audio_hours_an_hour"] - 1)
     return [
-        f"{found['recordings']:,} recordings of {found['seconds']:,} s, uploaded at once; instances running, likely"
-        f" values. {CHUNKER_SLOTS} chunkers and {ASSEMBLER_SLOTS} messages at once are what is deployed.",
+        _prose(
+            f"{found['recordings']:,} recordings of {found['seconds']:,} s, uploaded at once; instances running,"
+            f" likely values. {CHUNKER_SLOTS} chunkers and {ASSEMBLER_SLOTS} messages at once are what is deployed."
+        ),
         "",
         *_table(
             ["T4s", "chunkers", "messages assembled at once", "hours", "audio hours an hour", "GPUs at work"],
@@ -182,12 +188,14 @@ def _many(found: dict[str, Any]) -> list[str]:
             ),
         ),
         "",
-        f"The first thing to give way is the chunker: {CHUNKER_SLOTS} functions cut as much as {equal:.0f} T4s"
-        f" transcribe (sim). With {more['chunkers']} of them, {more['gpus']:,} T4s work"
-        f" {more['busy_percent']:.0f} % of the time (sim); {most['assembler_messages']} messages assembled at once"
-        f" in place of {more['assembler_messages']} then add {gain:.1%} (sim). Both are bounds of the deployment."
-        " Quotas of GPUs are smaller than any of these numbers, and this simulation has no bound on what Pub/Sub,"
-        " Firestore and the buckets take.",
+        _prose(
+            f"The first thing to give way is the chunker: {CHUNKER_SLOTS} functions cut as much as {equal:.0f} T4s"
+            f" transcribe (sim). With {more['chunkers']} of them, {more['gpus']:,} T4s work"
+            f" {more['busy_percent']:.0f} % of the time (sim); {most['assembler_messages']} messages assembled at"
+            f" once in place of {more['assembler_messages']} then add {gain:.1f} % (sim). Both are bounds of the"
+            " deployment. Quotas of GPUs are smaller than any of these numbers, and this simulation has no bound on"
+            " what Pub/Sub, Firestore and the buckets take."
+        ),
     ]
 
 
@@ -250,9 +258,11 @@ def _checks(_: dict[str, Any]) -> list[str]:
             ),
         ),
         "",
-        f"Taken on {planning['date']} on {planning['cores']} cores with Whisper {planning['model']}; the engine was"
-        f" measured on {planning['calibrated_on']}. Load of the machine before and after:"
-        f" {planning['load'][0]:g}, {planning['load'][1]:g}.",
+        _prose(
+            f"Taken on {planning['date']} on {planning['cores']} cores with Whisper {planning['model']}; the"
+            f" engine was measured on {planning['calibrated_on']}. Load of the machine before and after:"
+            f" {planning['load'][0]:g}, {planning['load'][1]:g}."
+        ),
     ]
 
 
@@ -278,11 +288,13 @@ def _parts(_: dict[str, Any]) -> list[str]:
 def _speeds(_: dict[str, Any]) -> list[str]:
     speed = _known("speed")
     return [
-        f"The model is Whisper large-v3 on NVIDIA T4s at {speed.slow:g} to {speed.fast:g} × real time (quot),"
-        " *unbatched*: those are the published speeds. Batches are several times as fast elsewhere; nothing of that"
-        " is counted here. Nor is what a worker gains by reading one batch's words, and making the next one's"
-        " features, while the GPU computes another: how much that is on a T4 is not known. Both err on the slow"
-        " side.",
+        _prose(
+            f"The model is Whisper large-v3 on NVIDIA T4s at {speed.slow:g} to {speed.fast:g} × real time (quot),"
+            " *unbatched*: those are the published speeds. Batches are several times as fast elsewhere; nothing of"
+            " that is counted here. Nor is what a worker gains by reading one batch's words, and making the next"
+            " one's features, while the GPU computes another: how much that is on a T4 is not known. Both err on"
+            " the slow side."
+        ),
     ]
 
 
