@@ -6,7 +6,7 @@
 Recordings are 16 kHz FLAC; the directory that LONGSCRIBE_TEST_AUDIO names holds the default ones: the engine is
 measured on ``read-4min.flac``, and what that predicts for the recordings, ``read-25min.flac`` by default as a whole
 and its first 10 minutes, is compared with the whole command, model load included. Whisper base, int8, on a CPU.
-``--rounds`` times, medians.
+``--rounds`` times, medians. Fails, once the figures are written, if a prediction is more than 15 % off.
 
 Costs are measured in processor seconds: with a core for each lane they are what a lane takes on a quiet machine,
 and other work on the machine changes them little. So two things are predicted and compared: the command's processor
@@ -21,6 +21,7 @@ import itertools
 import json
 import os
 import statistics
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,9 @@ SHAPES = ((1, 1.0), (2, 1.0), (4, 1.0), (8, 1.0), (8, 0.5))
 
 SHARED = 0.5
 """Of the processors the chunker takes while it cuts, as many processes of it as there are lanes."""
+
+ERROR_PERCENT = 15.0
+"""How far a prediction may be off."""
 
 SHORT_SECONDS = 10
 
@@ -165,7 +169,14 @@ def predicted(found: Survey, cutting: float, measured: dict[str, Any]) -> tuple[
     start, ready = measured["start_seconds"] - model["load_seconds"], measured["start_seconds"]
     deployment = Deployment(
         chunker=Chunker(max(0.0, start), 0.0, cutting / model["lanes"] / found.recording.seconds),
-        worker=Worker(ready, **costs, lanes=model["lanes"], batch=model["batch"], leases=LEASES * model["lanes"]),
+        worker=Worker(
+            ready,
+            **costs,
+            lanes=model["lanes"],
+            at_once=model["lanes"],
+            batch=model["batch"],
+            leases=LEASES * model["lanes"],
+        ),
         assembler=Assembler(0.0, 0.0, measured["assembling_seconds_a_chunk"]),
         workers=1,
         shared=SHARED,
@@ -223,13 +234,23 @@ def measure(calibration: Path, recordings: Sequence[Path], rounds: int) -> dict[
     return {**measured, "load": [round(began, 1), round(os.getloadavg()[0], 1)], "checks": rows}
 
 
+def missed(figures: dict[str, Any]) -> list[str]:
+    """Return a sentence for each prediction that is too far off."""
+    return [
+        f"{row['recording']}: {name.replace('_', ' ')} {row[name]:+g}, over {ERROR_PERCENT:g}."
+        for row in figures["checks"]
+        for name in ("error_percent", "processor_error_percent")
+        if abs(row[name]) > ERROR_PERCENT
+    ]
+
+
 def constants() -> dict[str, Any]:
     """Return the plan's measured constants, each with the figures it comes from."""
-    planning, chunking, cloud, missed = (
+    planning, chunking, cloud, speech = (
         json.loads((FIGURES / f"{name}.json").read_text())
         for name in ("planning", "chunking", "cloud", "missed_speech")
     )
-    clean = next(row for row in missed["rows"] if row["recording"] == "read-25min, clean")
+    clean = next(row for row in speech["rows"] if row["recording"] == "read-25min, clean")
     long = next(row for row in chunking if row["recording"] == "6.8 hours.m4a")
     costs = planning["costs"]
     full = costs["window"] + 30 * costs["audio"]
@@ -265,6 +286,8 @@ def main() -> None:
     figures = measure(options.calibrate, options.recordings, options.rounds)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if wrong := missed(figures):
+        sys.exit("\n".join(wrong))
 
 
 if __name__ == "__main__":

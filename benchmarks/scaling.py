@@ -16,11 +16,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.scaling_page import FIGURES, PAGE, page, plots
+from benchmarks.scaling_page import ASKED, FIGURES, OURS, PAGE, SPOT, page, plots
 from longscribe import prices
+from longscribe.core.limits import LEASES
 from longscribe.core.settings import Settings
 from longscribe.planning.constants import Case, constants, measured
-from longscribe.planning.estimate import deployment, priced
+from longscribe.planning.estimate import ASSEMBLER_SLOTS, CHUNKER_SLOTS, LANES, asked_for, deployment, priced
 from longscribe.planning.simulation import Outcome, Recording, Work, simulate
 from longscribe.planning.survey import typical
 
@@ -31,8 +32,17 @@ SIZE = SECONDS * 16_000
 """Bytes, at 128 kbit/s."""
 
 GPUS = 6
-ONE = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 100)
-MANY = (100, 200, 400, 800, 1_600)
+ONE = (1, 2, 4, 6, 8, 12, 16, 24, 32, 36, 40, 48, 64, 100)
+MANY = (
+    *((gpus, CHUNKER_SLOTS, ASSEMBLER_SLOTS) for gpus in (100, 200, 400)),
+    *(
+        (gpus, *slots)
+        for gpus in (800, 1_600)
+        for slots in ((CHUNKER_SLOTS, ASSEMBLER_SLOTS), (100, ASSEMBLER_SLOTS), (100, 400))
+    ),
+)
+"""T4s, chunkers and messages assembled at once: as deployed, then with more."""
+
 RECORDINGS = 1_000
 
 
@@ -57,7 +67,14 @@ def ours() -> Recording:
 
 
 def design(
-    name: str, recording: Recording, workers: int, leases: int, *, reload: bool = False, machine: str = "t4"
+    name: str,
+    recording: Recording,
+    workers: int,
+    leases: int,
+    *,
+    lanes: int = 1,
+    reload: bool = False,
+    machine: str = "t4",
 ) -> dict[str, Any]:
     """Simulate one design, cold and warm, in all three cases, and return its row."""
     values = constants("t4", spot=machine.endswith("spot"))
@@ -70,7 +87,7 @@ def design(
         for start in ("cold", "warm"):
             cloud = deployment(values, case, workers, cold=start == "cold")
             # One lease at a time: no batches, and nothing is fetched while the model works.
-            worker = replace(cloud.worker, leases=leases, reload=load if reload else 0.0)
+            worker = replace(cloud.worker, lanes=lanes, leases=leases, reload=load if reload else 0.0)
             made[start] = simulate(replace(cloud, worker=worker), [recording])
         loads = made["cold"].calls if reload else workers
         assembler = deployment(values, case, workers, cold=False).assembler
@@ -91,6 +108,7 @@ def designs() -> list[dict[str, Any]]:
     """Return the rows of the original design's tables, and this system's."""
     naive, even = cut_evenly(30, 25), cut_evenly(45, 45)
     apart = cut_evenly(30, 30)
+    asked = asked_for(len(ours().chunks), SECONDS * measured().speech_share)
     return [
         design("30 s, 5 s overlap; one at a time, model loaded for each", naive, 3, 1, reload=True),
         design("30 s, 5 s overlap; one at a time", naive, 3, 1),
@@ -99,8 +117,9 @@ def designs() -> list[dict[str, Any]]:
         design("45 s; one at a time", even, 3, 1),
         design("45 s", even, GPUS, 4),
         design("longscribe; one at a time", ours(), 3, 1),
-        design("longscribe", ours(), GPUS, 4),
-        design("longscribe, spot", ours(), GPUS, 4, machine="t4-spot"),
+        design(OURS, ours(), GPUS, LEASES, lanes=LANES),
+        design(SPOT, ours(), GPUS, LEASES, lanes=LANES, machine="t4-spot"),
+        design(ASKED, ours(), asked, LEASES, lanes=LANES),
     ]
 
 
@@ -114,32 +133,25 @@ def one_recording() -> list[dict[str, Any]]:
     return rows
 
 
-def many_recordings() -> list[dict[str, Any]]:
-    """Return how long a thousand take, all uploaded at once; then with more functions than are deployed."""
-    rows = []
-    for gpus in MANY:
-        for chunkers, assemblers in ((20, 40), (100, 40), (100, 400))[: 1 if gpus < 800 else 3]:
-            cloud = deployment(constants("t4"), Case.LIKELY, gpus, cold=False)
-            cloud = replace(
-                cloud,
-                chunker=replace(cloud.chunker, slots=chunkers),
-                assembler=replace(cloud.assembler, slots=assemblers),
-            )
-            made = simulate(cloud, [ours()] * RECORDINGS)
-            spent = priced(made, [ours()] * RECORDINGS, SIZE, "t4", gpus, prices.load())
-            rows.append(
-                {
-                    "gpus": gpus,
-                    "chunkers": chunkers,
-                    "assembler_messages": assemblers,
-                    "hours": round(made.seconds / 3600, 2),
-                    "busy_percent": round(100 * made.busy_share(gpus), 1),
-                    "audio_hours_an_hour": round(RECORDINGS * SECONDS / made.seconds),
-                    "dollars": [round(spent.low, 2), round(spent.high, 2)],
-                }
-            )
-            print(rows[-1], flush=True)
-    return rows
+def many_recordings(gpus: int, chunkers: int, assemblers: int, case: Case = Case.LIKELY) -> dict[str, Any]:
+    """Return how long a thousand take, all uploaded at once, on instances that run."""
+    cloud = deployment(constants("t4"), case, gpus, cold=False)
+    cloud = replace(
+        cloud,
+        chunker=replace(cloud.chunker, slots=chunkers),
+        assembler=replace(cloud.assembler, slots=assemblers),
+    )
+    made = simulate(cloud, [ours()] * RECORDINGS)
+    spent = priced(made, [ours()] * RECORDINGS, SIZE, "t4", gpus, prices.load())
+    return {
+        "gpus": gpus,
+        "chunkers": chunkers,
+        "assembler_messages": assemblers,
+        "hours": round(made.seconds / 3600, 2),
+        "busy_percent": round(100 * made.busy_share(gpus), 1),
+        "audio_hours_an_hour": round(RECORDINGS * SECONDS / made.seconds),
+        "dollars": [round(spent.low, 2), round(spent.high, 2)],
+    }
 
 
 def figures() -> dict[str, Any]:
@@ -149,7 +161,8 @@ def figures() -> dict[str, Any]:
         "designs": designs(),
         "one": one_recording(),
         "recordings": RECORDINGS,
-        "many": many_recordings(),
+        "many": [many_recordings(*row) for row in MANY],
+        "hundred": {case: many_recordings(*MANY[0], case)["busy_percent"] for case in Case},
     }
 
 

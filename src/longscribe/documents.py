@@ -53,7 +53,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     transcripts: tuple[BlobRef, ...] = ()  #: one for each format, once written
     settled: float = 0.0  #: when the chunks began to be read for ``transcripts``, in seconds since 1970
     chunker_seconds: float = 0.0  #: what cutting took so far, where the time was up before the end
-    receipt: Receipt | None = None  #: of the transcript that was written last
+    receipt: Receipt | None = None  #: from when it last ended; None for one that was refused at once
     replayed: bool = False  #: the chunks say something else since: to be settled again once no more results come
 
     @property

@@ -27,6 +27,7 @@ from longscribe import __version__, wiring
 from longscribe.adapters.local import lock
 from longscribe.attended import Attended, Unwanted
 from longscribe.core import limits, topics
+from longscribe.core.receipts import receipt
 from longscribe.core.settings import Settings
 from longscribe.core.transcript import Transcript
 from longscribe.documents import Job, JobState
@@ -253,8 +254,9 @@ class Embedded:
     def _fail(self, job_id: str, reason: str) -> None:
         """End a job that cannot go on; one that was deleted meanwhile is forgotten altogether."""
         try:
+            used = receipt(self.jobs.job(job_id), list(self.jobs.chunks(job_id)), None)
             for state in (JobState.CHUNKING, JobState.TRANSCRIBING, JobState.SETTLING):
-                self.jobs.move(job_id, state, JobState.FAILED, reason=reason)
+                self.jobs.move(job_id, state, JobState.FAILED, reason=reason, receipt=used)
         except Gone:
             self.forget(job_id)
 

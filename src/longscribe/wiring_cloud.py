@@ -158,6 +158,7 @@ def chunking(variables: Mapping[str, str] = os.environ) -> "Chunking":
         chunks_bucket=read.chunks_bucket,
         defaults=Settings(model=read.model, compute_type=read.compute_type),
         started=Waker(read.reconciler_url, log) if read.reconciler_url else None,
+        prices=list_prices(variables),
     )
     return Chunking(ports, read.uploads_bucket, _chunker_job(read, variables), log)
 

@@ -418,5 +418,22 @@ def test_a_plan_that_cannot_be_made_is_told_in_one_sentence(arguments: list[str]
 
 def test_a_plan_of_hours_names_what_it_rests_on() -> None:
     done = run([*LONGSCRIBE, "plan", "--hours", "6.8", "--gpus", "6", "--spot"])
-    for said in ("simulated", "measured:", "quoted:", "assumed:", "2018-07-06", "per GPU hour", "The reconciler"):
+    for said in (
+        "measured:",
+        "measured in part:",
+        "quoted:",
+        "assumed:",
+        "2018-07-06",
+        "per GPU hour",
+        "The reconciler",
+    ):
         assert said in done.stdout
+    told = [line for line in done.stdout.splitlines() if "$" in line or "minutes, likely" in line]
+    assert len(told) == 8  # two times, the cost and its five parts
+    assert all("(simulated)" in line for line in told)
+
+
+def test_a_plan_in_json_says_what_is_simulated() -> None:
+    told = json.loads(run([*LONGSCRIBE, "plan", "--hours", "1", "--json"]).stdout)
+    assert told["simulated"] == ["cold_minutes", "warm_minutes", "cost"]
+    assert set(told["simulated"]) <= set(told)

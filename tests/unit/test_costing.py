@@ -38,7 +38,7 @@ PRICES = Prices(
         "small": Machine(name="a small one", prices=("gpu", "host")),
         "large": Machine(name="a large one", prices=("all-in",)),
     },
-    peers=(Peer(name="theirs", low=0.1, high=0.2, date="2026-01"),),
+    peers=(Peer(name="theirs", low=0.1, high=0.2, date="2026-01", source="their list"),),
 )
 
 

@@ -3,17 +3,18 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import planning, scaling, scaling_page
 from longscribe import prices
-from longscribe.adapters.hardware import GPU_BATCH
+from longscribe.adapters.hardware import GPU_BATCH, GPU_LANES
 from longscribe.core.costing import CostLine, hour
 from longscribe.core.scaling import IDLE_SECONDS
 from longscribe.core.settings import Settings
 from longscribe.planning.constants import Case, Kind, constants, measured
-from longscribe.planning.estimate import BATCH, Plan, deployment, estimate
+from longscribe.planning.estimate import BATCH, LANES, Plan, deployment, estimate
 from longscribe.planning.simulation import Recording, Work, simulate
 from longscribe.planning.survey import survey, typical
 from tests.standins import LevelDetector, PcmMedia, spoken
@@ -42,7 +43,10 @@ def test_every_price_has_a_date_and_a_source_and_is_no_less_than_nothing() -> No
         assert re.match(r"20\d\d", price.date)
         assert len(price.source) > 10
     assert len(known.peers) == 10
-    assert all(re.fullmatch(r"2026-\d\d", peer.date) and 0 < peer.low <= peer.high for peer in known.peers)
+    for peer in known.peers:
+        assert 0 < peer.low <= peer.high
+        assert re.fullmatch(r"2026-\d\d", peer.date)
+        assert re.search(r"list of prices|/pricing: |/docs/models/", peer.source)
 
 
 def test_every_machine_has_prices() -> None:
@@ -57,7 +61,16 @@ def test_constants_go_from_favourable_to_unfavourable(gpu: str) -> None:
         values = [one.fast, one.likely, one.slow]
         assert values == sorted(values, reverse=name == "speed"), name
         assert one.source
-    assert {one.kind for one in constants(gpu).values()} == set(Kind)
+
+
+def test_a_constant_s_kind_is_that_of_all_its_values() -> None:
+    everything = [one for gpu in ("t4", "l4") for one in constants(gpu).values()]
+    assert {one.kind for one in everything} == set(Kind)
+    for one in everything:
+        if one.kind in (Kind.MEASURED_IN_PART, Kind.QUOTED_IN_PART):
+            assert "assumed" in one.source, one.what
+        elif one.kind is Kind.MEASURED:  # a range would be an assumption: each was measured once
+            assert one.fast == one.likely == one.slow, one.what
 
 
 def test_the_measured_constants_are_those_of_the_figures() -> None:
@@ -72,8 +85,8 @@ def test_a_full_window_takes_what_the_speed_says() -> None:
     assert worker.window == pytest.approx(measured().padding_share * 30 / 15.6)
     slow = deployment(values, Case.SLOW, 1, cold=False).worker
     assert slow.window + 30 * slow.audio == pytest.approx(30 / 9 * (1 + measured().worker_overhead))
-    assert (worker.batch, worker.start) == (BATCH, 0.0)
-    assert BATCH == GPU_BATCH
+    assert worker.start == 0.0
+    assert (worker.lanes, worker.at_once, worker.batch) == (LANES, 1, BATCH) == (GPU_LANES, 1, GPU_BATCH)
 
 
 def test_cold_instances_are_there_when_all_their_steps_are_done() -> None:
@@ -101,6 +114,8 @@ def test_a_plan_is_simulated_and_priced() -> None:
     assert {"t4", "n1-standard-4", "document-read"} <= {price.name for price in made.prices}
     assert "l4" not in {price.name for price in made.prices}
     assert made.scaled_to == 1
+    assert made.simulated == ("cold_minutes", "warm_minutes", "cost")
+    assert all(hasattr(made, name) for name in made.simulated)
 
 
 def test_more_instances_are_faster() -> None:
@@ -148,6 +163,47 @@ def test_a_fit_finds_the_costs_it_was_made_from() -> None:
     assert planning.fitted(rows)["audio"] == pytest.approx(0.0, abs=1e-3)
 
 
+def test_predictions_are_within_15_percent_of_what_was_measured() -> None:
+    figures = json.loads((planning.FIGURES / "planning.json").read_text())
+    assert len(figures["checks"]) >= 2
+    assert planning.missed(figures) == []
+    figures["checks"][0]["error_percent"] = -15.1
+    figures["checks"][1]["processor_error_percent"] = 15.1
+    assert [sentence.split(": ")[1] for sentence in planning.missed(figures)] == [
+        "error percent -15.1, over 15.",
+        "processor error percent +15.1, over 15.",
+    ]
+
+
+def test_the_figures_to_reach_are_reached_where_all_is_likely_and_else_named() -> None:
+    found = json.loads((scaling_page.FIGURES / "scaling.json").read_text())
+    row = next(row for row in found["designs"] if row["name"] == scaling_page.OURS)
+    assert (row["workers"], found["seconds"], found["recordings"]) == (6, 24_348, 1_000)
+    assert row["likely"]["warm_minutes"] <= 10
+    assert row["likely"]["cold_minutes"] <= 15
+    assert row["likely"]["dollars"][1] <= 2
+    assert found["hundred"]["likely"] == found["many"][0]["busy_percent"] >= 90
+    assert found["many"][0]["gpus"] == 100
+    row["slow"]["cold_minutes"] = 17.5
+    assert cold(found).endswith("| yes, but 17.5 sim if slow |")
+    row["likely"]["cold_minutes"] = 15.5
+    assert cold(found).endswith("| no: 15.5 sim if likely, 17.5 sim if slow |")
+
+
+def cold(found: dict[str, Any]) -> str:
+    """The row of the cold start."""
+    return next(line for line in scaling_page.TABLES["reached"](found) if "T4s, cold" in line)
+
+
+def test_the_operators_page_has_an_hours_cost_as_the_plan_reckons_it() -> None:
+    text = " ".join((ROOT / "docs" / "operations.md").read_text(encoding="utf-8").split())
+    for machine, name in (("t4", "on a T4"), ("t4-spot", "on a spot T4"), ("l4", "on an L4")):
+        speed = constants(machine.removesuffix("-spot"))["speed"]
+        price = hour(machine, prices.load())
+        low, high = 100 * price.low / speed.fast, 100 * price.high / speed.slow
+        assert f"{low:.1f} to {high:.1f} cents {name}" in text
+
+
 def test_the_page_of_scaling_is_what_was_simulated() -> None:
     text = scaling_page.PAGE.read_text(encoding="utf-8")
     found = json.loads((scaling_page.FIGURES / "scaling.json").read_text())
@@ -158,6 +214,9 @@ def test_the_figures_of_scaling_are_what_the_simulation_makes() -> None:
     found = json.loads((scaling_page.FIGURES / "scaling.json").read_text())
     assert json.loads(json.dumps(scaling.designs())) == found["designs"], "python -m benchmarks.scaling"
     assert scaling.one_recording() == found["one"], "python -m benchmarks.scaling"
+    # Of the thousand recordings the row with a figure to reach: each takes seconds.
+    assert scaling.many_recordings(*scaling.MANY[0]) == found["many"][0], "python -m benchmarks.scaling"
+    assert [tuple(row.values())[:3] for row in found["many"]] == list(scaling.MANY)
 
 
 def test_the_plots_are_there() -> None:

@@ -1,5 +1,6 @@
 """Receipts: the seconds and bytes of jobs worked by hand, and the calls as a real job makes them."""
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ import pytest
 from longscribe.adapters.media.read_ahead import BLOCK_BYTES
 from longscribe.core import receipts
 from longscribe.core.costing import CostLine, StoreOperations
-from longscribe.core.limits import SAMPLE_RATE
+from longscribe.core.limits import JOB_SECONDS, SAMPLE_RATE
 from longscribe.core.progress import answered, requeued
 from longscribe.core.receipts import operations, receipt
 from longscribe.core.transcript import Receipt
 from longscribe.documents import Chunk, ChunkState, Job, JobState
+from longscribe.errors import BadInput
 from longscribe.messages import ChunkResult, Span, Window, encode
-from longscribe.operating import accounts
+from longscribe.operating import accounts, ending
 from longscribe.stages import assembler, chunker
+from longscribe.stages.reconciler import reconcile
 from longscribe.stages.worker import conclude, prepare
 from tests.operations import operations as operations_of
 from tests.standins import Bench, spoken
@@ -169,6 +172,62 @@ def test_a_receipt_is_stored_at_the_prices_of_the_day(tmp_path: Path) -> None:
     assert accounts.account(older, operations_of(bench)).receipt.cost is None
 
 
+def test_a_job_that_fails_while_it_is_cut_keeps_what_it_used(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    event = bench.upload(spoken(400))
+    ports = bench.chunker(media=Slow(bench, 30.0, breaks_at=2), prices=PRICES)
+    assert chunker.chunk(event, ports) is chunker.Chunked.REFUSED
+    failed, chunks = bench.job(event), bench.chunks(event)
+    assert len(chunks) > 1
+    assert failed.receipt == receipt(failed, chunks, PRICES)
+    assert failed.receipt.chunker_seconds == failed.chunker_seconds == 60.0
+    told = accounts.account(failed, operations_of(bench))
+    assert (told.stored, told.receipt) == (True, failed.receipt)
+
+
+def test_a_job_that_is_cancelled_keeps_what_it_used(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    event = bench.upload(spoken(200))
+    chunker.chunk(event, bench.chunker())
+    bench.work(limit=2)
+    bench.assemble()
+    before = receipt(bench.job(event), bench.chunks(event), PRICES)
+    ending.cancel(bench.job(event), dataclasses.replace(operations_of(bench), prices=PRICES))
+    assert before.device_seconds > 0
+    assert bench.job(event).receipt == before
+
+
+def test_a_job_that_runs_out_of_time_keeps_what_it_used(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    event = bench.upload(spoken(400))
+    ports = bench.chunker(media=Slow(bench, 30.0))
+    assert chunker.chunk(event, ports, until=bench.clock.now() + 40) is chunker.Chunked.UNFINISHED
+    bench.clock.sleep(JOB_SECONDS)
+    reconcile(bench.reconciler(assembler=bench.assembler(prices=PRICES)), bench.clock.now())
+    failed = bench.job(event)
+    assert failed.state is JobState.FAILED
+    assert failed.receipt == receipt(failed, bench.chunks(event), PRICES)
+    assert failed.receipt.chunker_seconds == 60.0
+
+
+def test_a_job_that_was_refused_at_once_has_none_stored(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    event = bench.upload(spoken(10), language="klingon")
+    chunker.chunk(event, bench.chunker())
+    told = accounts.account(bench.job(event), operations_of(bench))
+    assert (told.state, told.stored, told.receipt.chunks) == (JobState.FAILED, False, 0)
+
+
+def test_while_a_job_runs_again_its_old_receipt_is_not_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    event = bench.upload(spoken(60))
+    chunker.chunk(event, bench.chunker())
+    bench.work()
+    bench.assemble()
+    bench.jobs.move(bench.job(event).job_id, JobState.COMPLETE, JobState.TRANSCRIBING)
+    assert not accounts.account(bench.job(event), operations_of(bench)).stored
+
+
 def test_blocks_are_as_long_as_the_decoder_reads_them() -> None:
     assert receipts.READ_BYTES == BLOCK_BYTES
 
@@ -186,27 +245,30 @@ def test_the_time_of_a_chunker_that_was_stopped_counts(tmp_path: Path) -> None:
 
 
 class Slow:
-    """Media that takes its time over each stretch."""
+    """Media that takes its time over each stretch, and may find one to be no audio."""
 
-    def __init__(self, bench: Bench, seconds: float) -> None:
+    def __init__(self, bench: Bench, seconds: float, breaks_at: int | None = None) -> None:
         self._bench, self._seconds, self._media = bench, seconds, bench.media
+        self._breaks_at = breaks_at
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._media, name)
 
     def decode(self, read: Any, size: int, start: int = 0) -> Any:
-        return _slowly(self._media.decode(read, size, start), self._bench, self._seconds)
+        return _slowly(self._media.decode(read, size, start), self._bench, self._seconds, self._breaks_at)
 
 
 class _slowly:  # noqa: N801 -- a context manager
-    def __init__(self, inner: Any, bench: Bench, seconds: float) -> None:
-        self._inner, self._bench, self._seconds = inner, bench, seconds
+    def __init__(self, inner: Any, bench: Bench, seconds: float, breaks_at: int | None) -> None:
+        self._inner, self._bench, self._seconds, self._breaks_at = inner, bench, seconds, breaks_at
 
     def __enter__(self) -> Any:
         return self._each(self._inner.__enter__())
 
     def _each(self, stretches: Any) -> Any:
-        for stretch in stretches:
+        for number, stretch in enumerate(stretches):
+            if number == self._breaks_at:
+                raise BadInput("It is no audio; give a recording.")
             self._bench.clock.sleep(self._seconds)
             yield stretch
 

@@ -38,9 +38,24 @@ def test_windows_of_several_chunks_share_a_call() -> None:
 
 
 def test_near_the_end_windows_are_spread_over_the_lanes() -> None:
-    made = simulate(replace(AT_ONCE, worker=replace(AT_ONCE.worker, lanes=2)), [recording(2)])
+    made = simulate(replace(AT_ONCE, worker=replace(AT_ONCE.worker, lanes=2, at_once=2)), [recording(2)])
     assert (made.calls, made.seconds, made.busy) == (2, 8.0, 16.0)
     assert made.busy_share(2) == 1.0
+
+
+def test_lanes_of_one_device_compute_one_after_the_other() -> None:
+    worker = replace(AT_ONCE.worker, lanes=2, batch=1, leases=2, fetch=3.0)
+    made = simulate(replace(AT_ONCE, worker=worker), [recording(4)])
+    # The second call waits from 3 s to 11 s; the chunks leased then are fetched while it computes.
+    assert (made.calls, made.seconds, made.busy) == (4, 3 + 4 * 8, 32.0)
+    both = simulate(replace(AT_ONCE, worker=replace(worker, at_once=2)), [recording(4)])
+    assert (both.seconds, both.busy) == (2 * (3 + 8), 32.0)
+
+
+def test_a_batch_that_waited_for_a_dead_worker_s_device_is_not_computed() -> None:
+    worker = replace(AT_ONCE.worker, lanes=2, start=1.0)
+    made = simulate(replace(AT_ONCE, worker=worker, preempted=(3.0,)), [recording(2)])
+    assert (made.lost, made.busy, made.calls) == (2.0, 2 + 16, 3)
 
 
 def test_no_more_is_leased_than_may_be_held() -> None:

@@ -112,7 +112,7 @@ def _draw_plan(found: Plan, console: Console) -> None:
             ("not running", f"{_minutes(found.cold_minutes)} (simulated)"),
             ("running", f"{_minutes(found.warm_minutes)} (simulated)"),
             ("cost", f"{dollars(found.cost.low, found.cost.high)} (simulated), until the instances are released"),
-            *_lines(found.cost),
+            *_lines(found.cost, " (simulated)"),
         ],
         console,
     )
@@ -141,8 +141,8 @@ def _minutes(found: Range) -> str:
     return f"{found.fast:g} to {found.slow:g} minutes, likely {found.likely:g}"
 
 
-def _lines(cost: Cost) -> Iterable[tuple[str, str]]:
-    return ((f"  {line.what}", dollars(line.low, line.high)) for line in cost.lines)
+def _lines(cost: Cost, mark: str = "") -> Iterable[tuple[str, str]]:
+    return ((f"  {line.what}", dollars(line.low, line.high) + mark) for line in cost.lines)
 
 
 def receipt(job: JobArgument, directory: Directory = None, project: Project = None, as_json: Json = False) -> None:
@@ -158,7 +158,8 @@ def receipt(job: JobArgument, directory: Directory = None, project: Project = No
 def _draw_receipt(found: JobReceipt, console: Console) -> None:
     used = found.receipt
     calls = used.operations
-    when = "stored when it ended" if found.stored else "so far"
+    so_far = "reckoned now" if found.state.ended else "so far"
+    when = "stored when it ended" if found.stored else so_far
     rows = [
         ("job", f"{found.job_id}, {found.name}, {found.state}; {when}"),
         ("device", f"{used.device_seconds:.1f} s at work, {used.idle_seconds:.1f} s idle while chunks waited"),

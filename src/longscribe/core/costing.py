@@ -34,7 +34,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     name: str
     low: float
     high: float
-    date: str
+    date: str  #: when it was so, a month
+    source: str  #: whose list of prices, and what it says
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

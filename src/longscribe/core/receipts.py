@@ -1,4 +1,4 @@
-"""What a finished job used, told from its documents, and what that cost."""
+"""What a job used, told from its documents, and what that cost."""
 
 from collections import defaultdict
 from collections.abc import Sequence

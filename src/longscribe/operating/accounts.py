@@ -21,8 +21,11 @@ class JobReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def account(job: Job, ops: Operations) -> JobReceipt:
-    """Return the receipt that a finished job holds; of others what they used so far, at today's prices."""
-    stored = job.receipt if job.state in (JobState.COMPLETE, JobState.PARTIAL) else None
+    """Return the receipt that an ended job holds; of others what they used so far, at today's prices.
+
+    While a rerun is under way a job still holds the receipt of the transcript before it.
+    """
+    stored = job.receipt if job.state.ended else None
     return JobReceipt(
         job_id=job.job_id,
         name=readable(job.recording.name),

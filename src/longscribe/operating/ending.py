@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 from msgspec.structs import replace
 
+from longscribe.core.receipts import receipt
 from longscribe.documents import Chunk, ChunkState, Job, JobState
 from longscribe.errors import BadInput
 from longscribe.operating.ports import Operations, readable
@@ -47,9 +48,11 @@ def cancel(job: Job, ops: Operations) -> Cancelled:
     if under_way(job):
         return _cancel_rerun(job, ops)
     while not job.state.ended:
-        moved = ops.jobs.move(job.job_id, job.state, JobState.CANCELLED, reason=CANCELLED)
+        chunks = list(ops.jobs.chunks(job.job_id))
+        used = receipt(job, chunks, ops.prices)
+        moved = ops.jobs.move(job.job_id, job.state, JobState.CANCELLED, reason=CANCELLED, receipt=used)
         if moved is not None:
-            dropped = sum(1 for _ in _pending(job.job_id, ops))
+            dropped = sum(chunk.state is ChunkState.PENDING for chunk in chunks)
             drop(job.job_id, ops.blobs, ops.chunks_bucket)
             return Cancelled(
                 job_id=job.job_id, name=readable(job.recording.name), state=moved.state, dropped=dropped

@@ -1,7 +1,8 @@
 """What a plan assumes, each value from favourable to unfavourable, and where it comes from.
 
 *Measured* ones come from this project's own benchmarks, by way of ``measured.json``; *quoted* ones from others, who
-are named; the rest is *assumed*, and said to be. Nothing here was measured on Google Cloud.
+are named; the rest is *assumed*. Where only some of the three values are measured or quoted, the kind says *in
+part*, and the source what is assumed. Nothing here was measured on Google Cloud.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,9 @@ class Kind(StrEnum):
     """How a value is known."""
 
     MEASURED = "measured"
+    MEASURED_IN_PART = "measured in part"
     QUOTED = "quoted"
+    QUOTED_IN_PART = "quoted in part"
     ASSUMED = "assumed"
 
 
@@ -85,9 +88,9 @@ def _common(known: Measured) -> dict[str, Constant]:
             likely=load,
             slow=10 * load,
             unit="s",
-            kind=Kind.MEASURED,
-            source=f"{_MACHINE}planning.json, Whisper base from a cached file, taken to grow with the bytes;"
-            " slow: ten times that",
+            kind=Kind.MEASURED_IN_PART,
+            source=f"{_MACHINE}planning.json, processor seconds for Whisper base from a cached file;"
+            " assumed: that they grow with the bytes, and in the slow case ten times that",
         ),
         "padding": Constant(
             what="share of a full window's time that an empty one would take too",
@@ -104,8 +107,9 @@ def _common(known: Measured) -> dict[str, Constant]:
             likely=known.worker_overhead / 2,
             slow=known.worker_overhead,
             unit="of its time",
-            kind=Kind.MEASURED,
-            source=f"{_MACHINE}cloud.json; slow: all of it, though the emulators had a part in it",
+            kind=Kind.MEASURED_IN_PART,
+            source=f"{_MACHINE}cloud.json, on the emulators: the slow case;"
+            " assumed: that half of it, and in the fast case all of it, is the emulators'",
         ),
         "chunker_rate": Constant(
             what="cutting an hour of recording",
@@ -113,8 +117,8 @@ def _common(known: Measured) -> dict[str, Constant]:
             likely=known.chunker_seconds_an_hour,
             slow=2 * known.chunker_seconds_an_hour,
             unit="s",
-            kind=Kind.MEASURED,
-            source=f"{_MACHINE}chunking.json, clean m4a; slow: twice that, about as in noise",
+            kind=Kind.MEASURED_IN_PART,
+            source=f"{_MACHINE}chunking.json, clean m4a; slow is assumed: twice that, about as in noise",
         ),
         "chunker_first": Constant(
             what="until the first chunk is cut",
@@ -122,8 +126,8 @@ def _common(known: Measured) -> dict[str, Constant]:
             likely=known.chunker_first_seconds,
             slow=2 * known.chunker_first_seconds,
             unit="s",
-            kind=Kind.MEASURED,
-            source=f"{_MACHINE}chunking.json; slow: twice that",
+            kind=Kind.MEASURED_IN_PART,
+            source=f"{_MACHINE}chunking.json; slow is assumed: twice that",
         ),
         "finish": Constant(
             what="from the last result to the transcript",
@@ -131,8 +135,8 @@ def _common(known: Measured) -> dict[str, Constant]:
             likely=known.assembler_finish_seconds,
             slow=10 * known.assembler_finish_seconds,
             unit="s",
-            kind=Kind.MEASURED,
-            source=f"{_MACHINE}cloud.json, on the emulators; slow: ten times that",
+            kind=Kind.MEASURED_IN_PART,
+            source=f"{_MACHINE}cloud.json, on the emulators; slow is assumed: ten times that",
         ),
         "finish_chunk": Constant(
             what="merging and writing, for each chunk",
@@ -140,8 +144,8 @@ def _common(known: Measured) -> dict[str, Constant]:
             likely=known.assembler_seconds_a_chunk,
             slow=2 * known.assembler_seconds_a_chunk,
             unit="s",
-            kind=Kind.MEASURED,
-            source=f"{_MACHINE}planning.json; slow: twice that",
+            kind=Kind.MEASURED_IN_PART,
+            source=f"{_MACHINE}planning.json, processor seconds; slow is assumed: twice that",
         ),
         "function_start": Constant(
             what="start of a function that was not running",
@@ -240,7 +244,7 @@ _GPUS: dict[str, dict[str, Constant]] = {
             likely=5.0,
             slow=60.0,
             unit="s",
-            kind=Kind.QUOTED,
+            kind=Kind.QUOTED_IN_PART,
             source="under 5 s announced, 4 s seen (jikkujose.in, 2025-06); slow is assumed",
         ),
         "image": Constant(

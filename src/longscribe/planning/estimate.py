@@ -18,8 +18,9 @@ CHUNKER_SLOTS = 20
 ASSEMBLER_SLOTS = 40
 """Messages that the assembler takes at once, as deployed: ten instances, four each."""
 
+LANES = 2
 BATCH = 16
-"""Windows in a call on a GPU (``adapters/hardware.py``)."""
+"""Calls side by side on a GPU, which computes one at a time, and windows in each (``adapters/hardware.py``)."""
 
 STORE_CALLS = 4
 """Calls, one after the other, before a chunk's windows are there; as many to store its result."""
@@ -27,6 +28,10 @@ STORE_CALLS = 4
 TASK_BYTES = 1_000
 RESULT_BYTES_A_SECOND = 200
 """Of messages: a chunk's task, and for each second of audio some three words of 40 bytes; both rounded up."""
+
+
+SIMULATED = ("cold_minutes", "warm_minutes", "cost")
+"""Members of a plan that nothing but the simulation knows."""
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -59,6 +64,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost  #: from the instances' start to their release; low: all goes fast, high: all goes slowly
     constants: tuple[Constant, ...]  #: what it rests on
     prices: tuple[PricedBy, ...]
+    simulated: tuple[str, ...] = SIMULATED  #: members that were simulated, not measured
 
 
 def deployment(values: Mapping[str, Constant], case: Case, instances: int, *, cold: bool) -> Deployment:
@@ -82,6 +88,7 @@ def deployment(values: Mapping[str, Constant], case: Case, instances: int, *, co
             call=0.0,
             window=window * value("padding"),
             audio=window * (1 - value("padding")) / 30,
+            lanes=LANES,
             batch=BATCH,
             leases=LEASES,
             fetch=STORE_CALLS * value("call"),
@@ -96,6 +103,11 @@ def deployment(values: Mapping[str, Constant], case: Case, instances: int, *, co
         workers=instances,
         preempted=tuple(start + 60.0 * (number + 1) for number in range(instances)) if value("preemptions") else (),
     )
+
+
+def asked_for(chunks: int, speech: float) -> int:
+    """Return how many instances the reconciler asks for by itself, if as many are allowed."""
+    return scaling.instances(scaling.Backlog(chunks, speech), 0, 0.0, scaling.Fleet(maximum=max(1, chunks)))
 
 
 def held_seconds(outcome: Outcome, instances: int) -> float:
@@ -160,7 +172,6 @@ def estimate(
         for case, recording in recordings.items()
     }
     likely = recordings[Case.LIKELY]
-    backlog = scaling.Backlog(len(likely.chunks), speech)
     used = [*prices.machines[machine].prices, *(one for one in prices.prices if _of_calls(one))]
     return Plan(
         name=name,
@@ -170,7 +181,7 @@ def estimate(
         chunks=len(likely.chunks),
         machine=machine,
         instances=instances,
-        scaled_to=scaling.instances(backlog, 0, 0.0, scaling.Fleet(maximum=max(1, len(likely.chunks)))),
+        scaled_to=asked_for(len(likely.chunks), speech),
         cold_minutes=_minutes(cold),
         warm_minutes=_minutes(warm),
         cost=together(costs[Case.FAST], costs[Case.SLOW]),

@@ -1,16 +1,20 @@
 """A discrete-event simulation of the pipeline: chunker, cold starts, leases, batches, preemptions, assembler.
 
 It follows the code's rules (``stages/``, ``pulling.py``): chunks are queued while the recording is cut; a worker
-leases as many as it may hold and pools their windows; each lane takes a batch from the pool; near the queue's end
-the windows are spread over the lanes; a chunk that is delivered again runs alone. It draws nothing by lot: the same
-deployment and recordings give the same outcome.
+leases as many as it may hold and pools their windows; each lane takes a batch from the pool and waits for its turn
+to compute; near the queue's end the windows are spread over the lanes; a chunk that is delivered again runs alone.
+It draws nothing by lot: the same deployment and recordings give the same outcome.
+
+All of a batch's time is taken for computing. A real GPU worker makes the features of a lane's next batch, and
+reads the words of its last, while another lane computes; how long that takes on a T4 is not known, so nothing is
+gained by it here: this errs on the slow side.
 
 All times are seconds.
 """
 
 import math
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +61,7 @@ class Worker:
     window: float
     audio: float
     lanes: int = 1
+    at_once: int = 1  #: lanes that compute at the same time; the others hold their batches ready
     batch: int = 16
     leases: int = LEASES
     fetch: float = 0.0  #: from the lease to the windows
@@ -93,17 +98,20 @@ class Outcome:
     seconds: float = 0.0  #: until the last transcript was written
     first_text: float = math.inf  #: until the first chunk's result was stored
     transcribed: float = 0.0  #: until the last chunk was
-    busy: float = 0.0  #: lane seconds, lost ones among them
-    lost: float = 0.0  #: lane seconds of calls that died
+    busy: float = 0.0  #: seconds of computing, lost ones among them, of all lanes together
+    lost: float = 0.0  #: those of calls that died
     ready: float = math.inf  #: until the first worker had its model
     ends: list[float] = field(default_factory=list)  #: of each recording, from its arrival
     cut: float = 0.0  #: seconds spent cutting
     calls: int = 0
     deliveries: int = 0
 
-    def busy_share(self, lanes: int) -> float:
-        """Return the share of the time from the first worker's readiness to the last result that lanes worked."""
-        return self.busy / (lanes * (self.transcribed - self.ready))
+    def busy_share(self, at_once: int) -> float:
+        """Return the share of the time from the first worker's readiness to the last result that was computed in.
+
+        ``at_once``: calls that all workers together can compute at the same time.
+        """
+        return self.busy / (at_once * (self.transcribed - self.ready))
 
 
 @dataclass(eq=False)
@@ -237,6 +245,7 @@ class _Worker:
         self._in_flight: list[_Chunk] = []
         self._last = False
         self._changed = self._env.event()
+        self._device = simpy.Resource(self._env, self._how.at_once)
         self._env.process(self._work())
         if dies is not None:
             self._env.process(self._die(dies))
@@ -263,8 +272,12 @@ class _Worker:
             got = self._lease(room)
             self._tell(last=len(got) < room)
             for chunk in got:
-                self._env.process(self._prepare(chunk))
+                self._after(self._how.fetch, self._prepared, chunk)
             yield self._env.timeout(0)
+
+    def _after(self, seconds: float, step: Callable[[_Chunk], None], chunk: _Chunk) -> None:
+        """Take a step later: an event, where a process would be three."""
+        self._env.timeout(seconds).callbacks.append(lambda _: step(chunk))
 
     def _lease(self, room: int) -> list[_Chunk]:
         queue = self._run.queue
@@ -279,11 +292,11 @@ class _Worker:
     def _tell(self, last: bool | None = None) -> None:
         if last is not None:
             self._last = last
-        event, self._changed = self._changed, self._env.event()
-        event.succeed()
+        if self._changed.callbacks:  # somebody waits
+            event, self._changed = self._changed, self._env.event()
+            event.succeed()
 
-    def _prepare(self, chunk: _Chunk) -> Steps:
-        yield self._env.timeout(self._how.fetch)
+    def _prepared(self, chunk: _Chunk) -> None:
         if self._alive():
             self._ready.extend((chunk, seconds) for seconds in chunk.work.windows)
             self._tell()
@@ -296,10 +309,14 @@ class _Worker:
                 yield self._changed
                 continue
             self._in_flight += [chunk for chunk, _ in batch]
-            self._run.outcome.calls += 1
-            work = how.reload + how.call + sum(how.window + how.audio * seconds for _, seconds in batch)
-            began, took = self._env.now, self._run.stretched(work)
-            yield self._env.timeout(took)
+            with self._device.request() as turn:
+                yield turn
+                if not self._alive():
+                    return
+                self._run.outcome.calls += 1
+                work = how.reload + how.call + sum(how.window + how.audio * seconds for _, seconds in batch)
+                began, took = self._env.now, self._run.stretched(work)
+                yield self._env.timeout(took)
             if self._died is not None:
                 self._run.outcome.lost += self._died - began
                 self._run.outcome.busy += self._died - began
@@ -309,7 +326,7 @@ class _Worker:
                 self._in_flight.remove(chunk)
                 chunk.left -= 1
                 if chunk.left == 0:
-                    self._env.process(self._answer(chunk))
+                    self._after(self._how.answer, self._answered, chunk)
             self._tell()
 
     def _batch(self) -> list[tuple[_Chunk, float]]:
@@ -324,8 +341,7 @@ class _Worker:
             self._ready.remove(place)
         return batch
 
-    def _answer(self, chunk: _Chunk) -> Steps:
-        yield self._env.timeout(self._how.answer)
+    def _answered(self, chunk: _Chunk) -> None:
         if not self._alive():
             return
         self._held.remove(chunk)

@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 from longscribe.audio import Held
 from longscribe.core import ids, limits, topics
+from longscribe.core.costing import Prices
 from longscribe.core.cutting import CONTEXT, PlannedChunk, Planner
+from longscribe.core.receipts import receipt
 from longscribe.core.settings import Settings, from_metadata
 from longscribe.core.speech import LEAD, Frames, frames
 from longscribe.documents import Chunk, ChunkState, Job, JobState, Seal
@@ -38,6 +40,7 @@ class ChunkerPorts:
     chunks_bucket: str
     defaults: Settings
     started: Callable[[], None] | None = None  #: called once the first chunk is queued
+    prices: Prices | None = None  #: None: nothing is paid for
 
 
 class Chunked(StrEnum):
@@ -75,10 +78,12 @@ def chunk(event: UploadEvent, ports: ChunkerPorts, until: float | None = None) -
         return Chunked.STOPPED
     if state is not JobState.CHUNKING:  # another chunker was faster
         return Chunked.KNOWN
-    if reason is not None:
-        ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, reason=reason)
-        return Chunked.REFUSED
     took = round(ports.clock.now() - began, 3)
+    if reason is not None:
+        used = receipt(replace(job, chunker_seconds=took), list(ports.jobs.chunks(job.job_id)), ports.prices)
+        ended = {"reason": reason, "chunker_seconds": took, "receipt": used}
+        ports.jobs.move(job.job_id, JobState.CHUNKING, JobState.FAILED, **ended)
+        return Chunked.REFUSED
     if seal is None:
         ports.jobs.amend(job, chunker_seconds=took)
         return Chunked.UNFINISHED

@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from longscribe.core import limits, topics
+from longscribe.core.receipts import receipt
 from longscribe.core.scaling import Backlog, Fleet, instances
 from longscribe.core.sending import doubted
 from longscribe.core.settings import Settings
@@ -247,7 +248,9 @@ def _replayed(job: Job, this: _Round) -> None:
 
 
 def _fail(job: Job, reason: str, this: _Round) -> None:
-    if this.ports.assembler.jobs.move(job.job_id, job.state, JobState.FAILED, reason=reason) is not None:
+    ports = this.ports.assembler
+    used = receipt(job, list(ports.jobs.chunks(job.job_id)), ports.prices)
+    if ports.jobs.move(job.job_id, job.state, JobState.FAILED, reason=reason, receipt=used) is not None:
         this.did(job, Action.FAILED)
 
 
