@@ -140,6 +140,7 @@ PROOFS = (
         ("tests/e2e/test_serve.py::test_killed_at_random_moments",),
         unit="folders",
         goal=lambda: 20,
+        step=4,
     ),
     Proof(
         "kill -9, on the emulators",
