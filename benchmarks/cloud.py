@@ -14,7 +14,6 @@ names, or ten minutes of synthetic speech. Needed: Java and the emulators of the
 
 import argparse
 import io
-import json
 import multiprocessing
 import os
 import statistics
@@ -25,7 +24,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from faster_whisper import decode_audio
 from google.pubsub_v1 import PullResponse
 
 from benchmarks.engine import load, timed
+from benchmarks.figures import keep
 from local_cloud import deployment, emulators
 from longscribe.adapters.models import locate
 from longscribe.core.limits import SAMPLE_RATE
@@ -174,7 +173,6 @@ def main() -> None:
     found = {
         "recording": options.recording.name if options.recording else "synthetic speech",
         "model": options.model,
-        "date": datetime.now(UTC).date().isoformat(),
         "cores": len(os.sched_getaffinity(0)),
         "load": [round(began, 1), round(os.getloadavg()[0], 1)],
         **measure(data, options.rounds, options.model),
@@ -184,7 +182,7 @@ def main() -> None:
     print(f"last result to transcript      {last:6.2f} s")
     print(f"worker over the bare engine    {found['overhead_percent']:6.1f} %")
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        keep(options.json, found)
 
 
 if __name__ == "__main__":
