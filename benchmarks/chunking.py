@@ -9,7 +9,6 @@ children (PSS: shared pages counted once), sampled ten times a second.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import longfile
+from benchmarks.figures import keep
 from longscribe import wiring
 from longscribe.adapters.media.av_media import AvMedia
 from longscribe.adapters.memory import return_memory
@@ -147,7 +147,7 @@ def main() -> None:
             f" | {row['judged_by_silero_percent']} |"
         )
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        keep(options.json, {"rows": rows})
 
 
 if __name__ == "__main__":

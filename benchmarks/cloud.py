@@ -16,7 +16,6 @@ names, or ten minutes of synthetic speech. Needed: Java and the emulators of the
 
 import argparse
 import io
-import json
 import multiprocessing
 import os
 import signal
@@ -28,7 +27,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -36,6 +34,7 @@ from typing import Any, cast
 from faster_whisper import decode_audio
 
 from benchmarks.engine import batches
+from benchmarks.figures import keep
 from local_cloud import deployment, emulators
 from local_cloud.deployment import Service
 from longscribe.adapters.gcp.storage import GcsBlobs
@@ -219,7 +218,6 @@ def main() -> None:
     found = {
         "recording": options.recording.name if options.recording else "synthetic speech",
         "model": options.model,
-        "date": datetime.now(UTC).date().isoformat(),
         "cores": len(os.sched_getaffinity(0)),
         "load": [round(began, 1), round(os.getloadavg()[0], 1)],
         **measure(data, options.rounds, options.model),
@@ -230,7 +228,7 @@ def main() -> None:
     print(f"worker over the bare engine    {found['overhead_percent']:6.1f} %")
     print(f"the same in processor time     {found['overhead_processor_percent']:6.1f} %")
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        keep(options.json, found)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ encode, store, queue. The others do less: none of them writes a chunk.
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import resource
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import longfile
+from benchmarks.figures import keep
 from benchmarks.peers import peer
 
 QUIET_DB = -30
@@ -146,7 +146,7 @@ def main() -> None:
         print(f"| {row['name']} | {row['median_seconds']} | {share:.2f} × | {row['largest_process_mb']} |")
     if options.json:
         figures = {"hours": options.hours, "cores": len(os.sched_getaffinity(0)), "rows": rows}
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        keep(options.json, figures)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import keep
 from tests.hostile.damaged import CASES, DAMAGES, FORMATS, SECONDS, examine
 
 ROOT = Path(__file__).parent.parent
@@ -67,7 +68,7 @@ def _cell(row: dict[str, list[float] | None], kind: str) -> str:
 
 def main() -> None:
     """Measure, and write the figures and the page."""
-    FIGURES.write_text(json.dumps(measure(), indent=1) + "\n")
+    keep(FIGURES, measure())
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
     _, _, after = rest.partition(END)
     PAGE.write_text(f"{before}{START}{report()}{END}{after}", encoding="utf-8")

@@ -18,7 +18,6 @@ the model writes digits, so the word error rates are an upper bound.
 
 import argparse
 import gzip
-import json
 import os
 import random
 import re
@@ -32,6 +31,7 @@ import jiwer
 import numpy as np
 from whisper_normalizer.basic import BasicTextNormalizer
 
+from benchmarks.figures import keep
 from benchmarks.missed_speech import read
 from benchmarks.sounds import music
 from longscribe import wiring
@@ -233,7 +233,7 @@ def main() -> None:
         recording(f"{first} and {second}, ten clips each in turn", turns, engine, nothing, usual),
     ]
     if options.json:
-        options.json.write_text(json.dumps({"clips": rows, "recordings": recordings}, indent=1) + "\n")
+        keep(options.json, {"clips": rows, "recordings": recordings})
 
 
 if __name__ == "__main__":

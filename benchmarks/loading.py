@@ -8,7 +8,6 @@ so. The first process of a node copies the model into the cache, the second find
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
@@ -20,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import keep
 from longscribe.adapters.models import locate
 
 DROP = Path("/proc/sys/vm/drop_caches")
@@ -114,7 +114,7 @@ def main() -> None:
         print(f"| {row['name']} | {row['copy']} | {row['load']} | {row['warm_up']} |")
     if options.json:
         figures = {"model": options.model, "megabytes": megabytes, "rows": rows}
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        keep(options.json, figures)
 
 
 if __name__ == "__main__":

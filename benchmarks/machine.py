@@ -1,12 +1,13 @@
 """Print what the figures were taken on, as JSON: ``python -m benchmarks.machine``."""
 
-import datetime
 import json
 import os
 import platform
 import shutil
 import subprocess
 from pathlib import Path
+
+from benchmarks.figures import today
 
 
 def processor() -> str:
@@ -27,5 +28,4 @@ def gpu() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-    print(json.dumps({"date": today, "cores": len(os.sched_getaffinity(0)), "processor": processor()}, indent=1))
+    print(json.dumps({"date": today(), "cores": len(os.sched_getaffinity(0)), "processor": processor()}, indent=1))

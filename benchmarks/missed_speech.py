@@ -19,6 +19,7 @@ from typing import Any
 import av
 import numpy as np
 
+from benchmarks.figures import keep
 from longscribe.adapters.silero import Silero
 from longscribe.core import speech
 from longscribe.core.cutting import PlannedChunk, Planner
@@ -169,7 +170,7 @@ def main() -> None:
             f" | {row['mean_fill_seconds']:.1f} | {row['cuts_through_speech']} |"
         )
     if options.json:
-        options.json.write_text(json.dumps({"detector": ears.name, "rows": rows}, indent=1) + "\n")
+        keep(options.json, {"detector": ears.name, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ import jiwer
 import numpy as np
 from hibari import Hibari
 
+from benchmarks.figures import keep
 from benchmarks.missed_speech import pink
 from benchmarks.pipeline import write
 from benchmarks.scoring import normalised
@@ -202,16 +203,23 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def page(model: str, first: int, rows: Sequence[dict[str, Any]]) -> str:
+def page(figures: dict[str, Any]) -> str:
     """Return the table with what it needs to be understood."""
+    people = [row["name"] for row in figures["rows"] if row["name"] not in FAULTS]
+    recordings = (
+        f"\n\nRead by people, as they are: {', '.join(people)}. The constants were chosen on none of them."
+        if people
+        else ""
+    )
     return f"""# Where the worst passages point
 
-Whisper {model}, on a CPU. Synthetic speech without and with faults (takes from {first} on), and people's
-recordings as they are. *Bursts* and *tones* fill pauses with noise and chords, *swamped* puts 3 s of words under
-noise 10 dB louder, *mixed* does all three. A fault is found if a passage overlaps it. The constants were chosen on
-other takes and on none of the recordings. `python -m benchmarks.passages` measures it again.
+Whisper {figures["model"]}, on a CPU, {figures["date"]}. `python -m benchmarks.passages` measures it again.
 
-{table(rows)}"""
+Synthetic speech without and with faults (takes from {figures["first"]} on). *Bursts* and *tones* fill pauses with
+noise and chords, *swamped* puts 3 s of words under noise 10 dB louder, *mixed* does all three. A fault is found if
+a passage overlaps it. The constants were chosen on other takes.{recordings}
+
+{table(figures["rows"])}"""
 
 
 def _rate(row: dict[str, Any], side: str) -> str:
@@ -235,8 +243,8 @@ def main() -> None:
     print(table(rows))
     if options.json:
         figures = {"model": options.model, "takes": options.takes, "first": options.first, "rows": rows}
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
-        options.json.with_suffix(".md").write_text(page(options.model, options.first, rows))
+        keep(options.json, figures)
+        options.json.with_suffix(".md").write_text(page(json.loads(options.json.read_text())), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.engine import LANGUAGE, load, timed
+from benchmarks.figures import keep
 from benchmarks.missed_speech import read, truth, variants
 from benchmarks.peers import peer
 from benchmarks.scoring import score
@@ -37,6 +38,7 @@ from longscribe.adapters.hardware import cores
 from longscribe.adapters.models import locate
 from longscribe.core.limits import SAMPLE_RATE
 from longscribe.core.settings import Settings
+from longscribe.wiring import detector
 
 LENGTHS = (28.0, 45.0, Settings().chunk_seconds)
 
@@ -169,8 +171,8 @@ def main() -> None:
     else:
         rows = accuracy(path, segments, reference)
     if options.json:
-        figures = {"recording": path.name, "cores": len(os.sched_getaffinity(0)), "rows": rows}
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+        figures = {"recording": path.name, "cores": len(os.sched_getaffinity(0)), "detector": detector().name}
+        keep(options.json, {**figures, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -26,13 +26,13 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.engine import planned
+from benchmarks.figures import today
 from benchmarks.missed_speech import read
 from benchmarks.pipeline import ours, write
 from longscribe import wiring
@@ -216,7 +216,7 @@ def measure(calibration: Path, recordings: Sequence[Path], rounds: int) -> dict[
     model = engine(samples, rounds)
     costs = fitted(model["rows"])
     measured = {
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
         "model": "base, int8",
         "cores": len(os.sched_getaffinity(0)),
         "calibrated_on": calibration.stem,
@@ -251,7 +251,7 @@ def constants() -> dict[str, Any]:
         for name in ("planning", "chunking", "cloud", "missed_speech")
     )
     clean = next(row for row in speech["rows"] if row["recording"] == "read-25min, clean")
-    long = next(row for row in chunking if row["recording"] == "6.8 hours.m4a")
+    long = next(row for row in chunking["rows"] if row["recording"] == "6.8 hours.m4a")
     costs = planning["costs"]
     full = costs["window"] + 30 * costs["audio"]
     return {

@@ -34,7 +34,7 @@ def speed() -> None:
 def chunking() -> None:
     """Draw the chunker's seconds and memory over the length of the recording."""
     plt = pyplot()
-    rows = [row for row in _read("chunking") if "noise" not in row["recording"]]
+    rows = [row for row in _read("chunking")["rows"] if "noise" not in row["recording"]]
     hours = [row["hours"] for row in rows]
     drawn, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5))
     left.plot(hours, [row["seconds"] for row in rows], "o-", color=OURS)

@@ -17,32 +17,31 @@ START, END = "<!-- figures -->\n", "<!-- /figures -->"
 
 def report() -> str:
     """Return the section as Markdown."""
-    speed, accuracy, chunking, missed = (
-        json.loads((FIGURES / f"{name}.json").read_text())
-        for name in ("speed", "accuracy", "chunking", "missed_speech")
+    speed, accuracy, chunking, missed, machine = map(
+        _read, ("speed", "accuracy", "chunking", "missed_speech", "machine")
     )
-    machine = json.loads((FIGURES / "machine.json").read_text())
     return "\n".join(
         [
-            f"Taken from {machine['date']} on, on {machine['cores']} cores ({machine['processor']}), a shared and"
-            " noisy machine: trust ratios, not seconds. Whisper base, int8, on a CPU. `make bench` takes them"
-            " again.",
+            f"Taken on {machine['cores']} cores ({machine['processor']}), a shared and noisy machine: trust ratios,"
+            " not seconds. Whisper base, int8, on a CPU. Each says on which day; `make bench` takes them again.",
             "",
-            f"**Speed**, {speed['recording']}: ours is the whole process from file to files, word times included,"
-            " as is whisper-ctranslate2's; the others begin with decoded samples and a loaded model. Run in turn,"
-            f" medians; rounds: {len(speed['rows'][0]['seconds'])}.",
+            f"{_head('Speed', speed)}, {speed['recording']}: ours is the whole process from file to files, word"
+            " times included, as is whisper-ctranslate2's; the others begin with decoded samples and a loaded"
+            f" model. Run in turn, medians; rounds: {len(speed['rows'][0]['seconds'])}.",
             "",
             *_speed(speed["rows"]),
             "",
             "![Speed](docs/figures/speed.png)",
             "",
-            "**Accuracy** by chunk length, the same recording, clean and with pink noise 10 dB below its speech:",
+            f"{_head('Accuracy', accuracy)} by chunk length, the same recording, clean and with pink noise 10 dB"
+            f" below its speech; speech found by {accuracy['detector']}:",
             "",
             "| | word error rate | 95 % interval |",
             "|---|---|---|",
             *(f"| {row['name']} | {row['wer']:.1%} | {_interval(row)} |" for row in accuracy["rows"]),
             "",
-            "**Speech missed** by the detector and the planner (10 ms frames of reference speech in no window):",
+            f"{_head('Speech missed', missed)} by the detector and the planner (10 ms frames of reference speech in"
+            " no window):",
             "",
             "| | missed | silence kept | judged by Silero | windows | seconds in a window | cuts through speech |",
             "|---|---|---|---|---|---|---|",
@@ -53,7 +52,7 @@ def report() -> str:
                 for row in missed["rows"]
             ),
             "",
-            "**Chunking** m4a, 44.1 kHz, stereo: decode, detect, cut, encode, store and queue.",
+            f"{_head('Chunking', chunking)}, m4a, 44.1 kHz, stereo: decode, detect, cut, encode, store and queue.",
             "",
             "| | seconds | peak memory, all processes | first chunk after |",
             "|---|---|---|---|",
@@ -61,7 +60,7 @@ def report() -> str:
                 f"| {row['hours']:g} hours{', in noise' if 'noise' in row['recording'] else ''}"
                 f" | {row['seconds']:.0f} | {row['peak_memory_mb']} MB"
                 f" | {row['first_chunk_seconds']:.1f} s |"
-                for row in chunking
+                for row in chunking["rows"]
             ),
             "",
             "![Chunking](docs/figures/chunking.png)",
@@ -99,12 +98,12 @@ def _speed(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _cutters() -> list[str]:
-    measured = json.loads((FIGURES / "cutters.json").read_text())
+    measured = _read("cutters")
     rows = measured["rows"]
     ours = rows[0]["median_seconds"]
     return [
-        f"**Finding where to cut** {measured['hours']:g} hours of the same: ours decodes, detects, cuts, encodes"
-        f" and stores; the others only look. Medians of {len(rows[0]['seconds'])}.",
+        f"{_head('Finding where to cut', measured)}, {measured['hours']:g} hours of the same: ours decodes,"
+        f" detects, cuts, encodes and stores; the others only look. Medians of {len(rows[0]['seconds'])}.",
         "",
         "| | seconds | ours is | largest process |",
         "|---|---|---|---|",
@@ -117,10 +116,11 @@ def _cutters() -> list[str]:
 
 
 def _loading() -> list[str]:
-    measured = json.loads((FIGURES / "loading.json").read_text())
+    measured = _read("loading")
     return [
-        f"**Loading** {measured['model']}, {measured['megabytes']} MB, in a fresh process; *cold*: no file of it in"
-        " memory. [What a shared cache buys](docs/operations.md#load-the-model-from-memory).",
+        f"{_head('Loading', measured)}, {measured['model']}, {measured['megabytes']} MB, in a fresh process;"
+        " *cold*: no file of it in memory."
+        " [What a shared cache buys](docs/operations.md#load-the-model-from-memory).",
         "",
         "| from | copied in | loaded in | first use |",
         "|---|---|---|---|",
@@ -132,10 +132,10 @@ def _loading() -> list[str]:
 
 
 def _word_times() -> list[str]:
-    measured = json.loads((FIGURES / "word_times.json").read_text())
+    measured = _read("word_times")
     return [
-        f"**Word times**: a clip's first word begins, and its last ends, within {measured['near_seconds']} s of the"
-        " speech they stand for (10 ms frames above -45 dBFS).",
+        f"{_head('Word times', measured)}: a clip's first word begins, and its last ends, within"
+        f" {measured['near_seconds']} s of the speech they stand for (10 ms frames above -45 dBFS).",
         "",
         "| | clips | starts | median | ends | median |",
         "|---|---|---|---|---|---|",
@@ -149,13 +149,13 @@ def _word_times() -> list[str]:
 
 
 def _languages() -> list[str]:
-    measured = json.loads((FIGURES / "languages.json").read_text())
+    measured = _read("languages")
     alone = measured["clips"]
     clips, right, sure = (sum(row[name] for row in alone) for name in ("clips", "right", "wrong_certain"))
     return [
-        "**Languages**, left to the model: telephone prompts read by one person a language, joined to recordings;"
-        " clips in the right language before the vote and after. Numbers in words count as errors, so word error"
-        " rates are upper bounds.",
+        f"{_head('Languages', measured)}, left to the model: telephone prompts read by one person a language,"
+        " joined to recordings; clips in the right language before the vote and after. Numbers in words count as"
+        " errors, so word error rates are upper bounds.",
         "",
         "| | clips | before | after | voted | word error rate |",
         "|---|---|---|---|---|---|",
@@ -172,44 +172,69 @@ def _languages() -> list[str]:
 
 
 def _vocabulary() -> list[str]:
-    measured = json.loads((FIGURES / "vocabulary.json").read_text())
+    measured = _read("vocabulary")
+    people = measured["people"]
     return [
-        f"**Vocabulary**: {measured['seconds'] / 60:.0f} minutes of synthetic speech with 30 unusual names and"
-        " terms, each said twice; the 100 hold 70 more that nobody says. An echo is a term where nobody speaks, a"
-        " leak one in speech that does not hold it.",
+        f"{_head('Vocabulary', measured)}: {measured['seconds'] / 60:.0f} minutes of synthetic speech with 30"
+        " unusual names and terms, each said twice; the 100 hold 70 more that nobody says. An echo is a term where"
+        " nobody speaks; leaks are names and terms beyond those said.",
         "",
-        "| vocabulary | no room for | names right | of those given | word error rate | echoes | leaks |",
-        "|---|---|---|---|---|---|---|",
+        *_terms(measured["rows"]),
+        "",
+        f"The same in {people['recording']}, read by people. Its {people['rows'][1]['terms']} names are the words"
+        " with a capital inside a sentence that its reference never writes without one: none is given, all, and"
+        " those that were missed when none was.",
+        "",
+        *_terms(people["rows"]),
+    ]
+
+
+def _terms(rows: list[dict[str, Any]]) -> list[str]:
+    return [
+        "| vocabulary | no room for | names right | of those given | word error rate | words where nobody speaks"
+        " | echoes | leaks |",
+        "|---|---|---|---|---|---|---|---|",
         *(
             f"| {row['terms']} terms | {row['unused']} | {row['names_right']} of {row['names']}"
-            f" | {row['given_right']} of {row['given']} | {row['wer']:.1%} | {row['echoes']} | {row['leaks']} |"
-            for row in measured["rows"]
+            f" | {row['given_right']} of {row['given']} | {row['wer']:.1%} | {row['words_where_nobody_speaks']}"
+            f" | {row['echoes']} | {row['leaks']} |"
+            for row in rows
         ),
     ]
 
 
 def _cloud() -> list[str]:
-    measured = json.loads((FIGURES / "cloud.json").read_text())
+    measured = _read("cloud")
     first, last = (median(measured[name]) for name in ("first_text_seconds", "last_step_seconds"))
     return [
-        f"**The cloud path on the emulators**, {measured['recording']}, medians of {measured['rounds']} rounds:"
-        f" from the upload to the first ordered text {first:.1f} s and from the last chunk's result to the"
-        f" transcript {last:.2f} s, the model's own time apart; a worker takes {measured['overhead_percent']:.0f} %"
-        " longer than the bare engine on the same windows.",
+        f"{_head('The cloud path on the emulators', measured)}, {measured['recording']}, medians of"
+        f" {measured['rounds']} rounds: from the upload to the first ordered text {first:.1f} s and from the last"
+        f" chunk's result to the transcript {last:.2f} s, the model's own time apart; a worker takes"
+        f" {measured['overhead_percent']:.0f} % longer than the bare engine on the same windows.",
     ]
 
 
 def _gpu() -> list[str]:
-    measured = json.loads((FIGURES / "gpu.json").read_text())
+    measured = _read("gpu")
     return [
-        f"**On a GPU**, one {measured['gpu']} with {measured['cores']} cores: {measured['recording']},"
-        f" {measured['model']}, {measured['compute_type']}, CTranslate2 {measured['versions']['ctranslate2']},"
-        f" driver {measured['driver']}. Ours is the median of three on one such machine, the others ran once on"
-        " another, so not in turn; they find the speech, too. Our whole process, started afresh, takes"
-        f" {min(measured['whole_process_seconds']):.0f} s. No T4 and no L4 was at hand.",
+        f"{_head('On a GPU', measured)}, one {measured['gpu']} with {measured['cores']} cores:"
+        f" {measured['recording']}, {measured['model']}, {measured['compute_type']}, CTranslate2"
+        f" {measured['versions']['ctranslate2']}, driver {measured['driver']}. Ours is the median of three on one"
+        " such machine, the others ran once on another, so not in turn; they find the speech, too. Our whole"
+        f" process, started afresh, takes {min(measured['whole_process_seconds']):.0f} s. No T4 and no L4 was at"
+        " hand.",
         "",
         *_speed(measured["rows"]),
     ]
+
+
+def _read(name: str) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads((FIGURES / f"{name}.json").read_text())
+    return figures
+
+
+def _head(title: str, figures: dict[str, Any]) -> str:
+    return f"**{title}** ({figures['date']})"
 
 
 def _interval(row: dict[str, Any]) -> str:

@@ -270,7 +270,7 @@ def _parts(_: dict[str, Any]) -> list[str]:
     chunking, cloud, planning = (
         json.loads((FIGURES / f"{name}.json").read_text()) for name in ("chunking", "cloud", "planning")
     )
-    long = next(row for row in chunking if row["recording"] == "6.8 hours.m4a")
+    long = next(row for row in chunking["rows"] if row["recording"] == "6.8 hours.m4a")
     last = statistics.median(cloud["last_step_seconds"])
     merging, loading = planning["assembling_seconds_a_chunk"], planning["engine"]["load_seconds"]
     return _table(

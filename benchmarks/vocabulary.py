@@ -1,29 +1,36 @@
 """Names that the model misses, without a vocabulary and with one: how many are right, and whether it leaks.
 
-    python -m benchmarks.vocabulary [--model base] [--json OUT.json]
+    python -m benchmarks.vocabulary [RECORDING.flac] [--model base] [--json OUT.json]
 
-The recording is synthetic: the sentences below, each twice as different windows, with stretches between them in
+One recording is synthetic: the sentences below, each twice as different windows, with stretches between them in
 which nobody speaks: digital silence, pink noise, hum. The whole pipeline transcribes it without a vocabulary, with
 one name that nobody says, with the names in the order below, and with the names scattered among others that nobody
 says, 100 in all. An echo is a term of the vocabulary in the text of a stretch in which nobody speaks.
+
+The other is read by people, its reference beside it (``.json`` with ``segments``: start, end, text); without one,
+``read-25min.flac`` in the directory that LONGSCRIBE_TEST_AUDIO names. Its names are found by rule, not chosen: the
+words with a capital inside a sentence that the reference never writes without one. It is transcribed without a
+vocabulary, with all of them, and with those that were then missed.
 """
 
 import argparse
 import json
+import os
 import random
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jiwer
 import numpy as np
 from hibari import Hibari
 
-from benchmarks.missed_speech import pink
+from benchmarks.figures import keep
+from benchmarks.missed_speech import pink, read
+from benchmarks.scoring import score
 from longscribe.adapters.media.av_media import AvMedia
 from longscribe.api import transcribe
 from longscribe.core.limits import MAX_VOCABULARY_TERMS, SAMPLE_RATE
@@ -70,6 +77,7 @@ class Recording:
 
     samples: Samples
     text: str
+    names: tuple[str, ...]  #: that the text holds
     quiet: tuple[tuple[float, float], ...]  #: seconds
 
 
@@ -92,7 +100,20 @@ def recording() -> Recording:
             parts.append(_nobody(number // 3))
             quiet.append((start, start + QUIET))
     samples = np.rint(np.concatenate(parts).clip(-1, 1) * 32767).astype(np.int16)
-    return Recording(samples, " ".join(said), tuple(quiet))
+    return Recording(samples, " ".join(said), TERMS, tuple(quiet))
+
+
+def people(path: Path) -> Recording:
+    """Return a recording with its reference: segments, between which nobody speaks."""
+    segments = json.loads(path.with_suffix(".json").read_text())["segments"]
+    text = " ".join(segment["text"] for segment in segments)
+    lower = set(re.findall(r"\b[a-z]\w*", text))
+    inside = [name for each in segments for name in re.findall(r"(?<=[\w,;] )[A-Z][a-z]\w*", each["text"])]
+    names = tuple(name for name in dict.fromkeys(inside) if name.lower() not in lower)
+    samples = read(path)
+    starts = [*(segment["start"] for segment in segments), len(samples) / SAMPLE_RATE]
+    ends = [0.0, *(segment["end"] for segment in segments)]
+    return Recording(samples, text, names, tuple(zip(ends, starts, strict=True)))
 
 
 def _nobody(number: int) -> np.ndarray:
@@ -103,17 +124,21 @@ def _nobody(number: int) -> np.ndarray:
     return (np.zeros(count), 0.03 * noise, 0.05 * hum + 0.005 * noise, 0.1 * noise)[number % 4]
 
 
-def run(made: Recording, vocabulary: Sequence[str], model: str) -> dict[str, Any]:
-    """Transcribe with ``vocabulary`` and return the figures."""
+def hear(made: Recording, vocabulary: Sequence[str], model: str) -> Transcript:
+    """Transcribe with ``vocabulary``."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "recording.flac"
         path.write_bytes(AvMedia().encode(made.samples))
-        transcript = transcribe(path, language="en", vocabulary=tuple(vocabulary), model=model)
+        return transcribe(path, language="en", vocabulary=tuple(vocabulary), model=model)
+
+
+def counted(made: Recording, vocabulary: Sequence[str], transcript: Transcript) -> dict[str, Any]:
+    """Return the figures."""
     heard, reference = _words(transcript.text), _words(made.text)
-    terms = {word for term in TERMS for word in _words(term)}
-    wanted = Counter(word for word in reference if word in terms)
-    told = {word for term in set(vocabulary) - set(transcript.unused_vocabulary) for word in _words(term)}
+    wanted = Counter(word for word in reference if word in _terms(made.names))
+    told = _terms(set(vocabulary) - set(transcript.unused_vocabulary))
     given = Counter({word: count for word, count in wanted.items() if word in told})
+    between = _between(transcript, made.quiet)
     return {
         "terms": len(vocabulary),
         "unused": len(transcript.unused_vocabulary),
@@ -121,16 +146,17 @@ def run(made: Recording, vocabulary: Sequence[str], model: str) -> dict[str, Any
         "names_right": (wanted & Counter(heard)).total(),
         "given": given.total(),
         "given_right": (given & Counter(heard)).total(),
-        "wer": round(jiwer.wer(" ".join(reference), " ".join(heard)), 5),
-        "echoes": _echoes(transcript, made.quiet, vocabulary),
-        "words_where_nobody_speaks": len(_between(transcript, made.quiet)),
-        "leaks": _leaks(heard, reference, vocabulary),
+        "wer": round(score(made.text, transcript.text).rate, 5),
+        "echoes": sum(word in _terms(vocabulary) for word in between),
+        "words_where_nobody_speaks": len(between),
+        "leaks": _leaks(heard, reference, _terms([*vocabulary, *made.names])),
     }
 
 
-def _echoes(transcript: Transcript, quiet: Sequence[tuple[float, float]], vocabulary: Sequence[str]) -> int:
-    terms = {word for term in vocabulary for word in _words(term)}
-    return sum(word in terms for word in _between(transcript, quiet))
+def missed(made: Recording, transcript: Transcript) -> tuple[str, ...]:
+    """Return the names that were heard less often than they were said."""
+    lost = Counter(_words(made.text)) - Counter(_words(transcript.text))
+    return tuple(name for name in made.names if any(word in lost for word in _words(name)))
 
 
 def _between(transcript: Transcript, quiet: Sequence[tuple[float, float]]) -> list[str]:
@@ -144,12 +170,14 @@ def _between(transcript: Transcript, quiet: Sequence[tuple[float, float]]) -> li
     ]
 
 
-def _leaks(heard: Sequence[str], reference: Sequence[str], vocabulary: Sequence[str]) -> int:
+def _leaks(heard: Sequence[str], reference: Sequence[str], terms: set[str]) -> int:
     """Return how often terms stand in the text beyond what was said: leaks into speech."""
-    terms = {word for term in vocabulary for word in _words(term)}
-    extra = Counter(word for word in heard if word in terms)
-    extra.subtract(word for word in reference if word in terms)
-    return sum(count for count in extra.values() if count > 0)
+    extra = Counter(word for word in heard if word in terms) - Counter(reference)
+    return extra.total()
+
+
+def _terms(vocabulary: Iterable[str]) -> set[str]:
+    return {word for term in vocabulary for word in _words(term)}
 
 
 def _words(text: str) -> list[str]:
@@ -158,31 +186,45 @@ def _words(text: str) -> list[str]:
 
 def main() -> None:
     """Measure, print a table, write JSON."""
-    parser = argparse.ArgumentParser(description="Names right without and with a vocabulary, and echoes of it.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    directory = Path(os.environ.get("LONGSCRIBE_TEST_AUDIO", "."))
+    parser.add_argument("recording", nargs="?", type=Path, default=directory / "read-25min.flac")
     parser.add_argument("--model", default="base")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    made = recording()
     many = [*TERMS, *OTHERS]
     random.Random(1).shuffle(many)
     assert len(many) == MAX_VOCABULARY_TERMS
-    rows = []
-    print("| vocabulary | no room for | names right | of those given | word error rate | echoes | leaks |")
-    print("|---|---|---|---|---|---|---|")
-    for vocabulary in ((), OTHERS[:1], TERMS, many):
-        row = run(made, vocabulary, options.model)
-        rows.append(row)
+    print(
+        "| vocabulary | no room for | names right | of those given | word error rate | words where nobody speaks"
+        " | echoes | leaks |"
+    )
+    print("|---|---|---|---|---|---|---|---|", flush=True)
+
+    def measured(made: Recording, vocabulary: Sequence[str]) -> tuple[dict[str, Any], Transcript]:
+        transcript = hear(made, vocabulary, options.model)
+        row = counted(made, vocabulary, transcript)
         print(
             f"| {row['terms']} terms | {row['unused']} | {row['names_right']} of {row['names']}"
             f" | {row['given_right']} of {row['given']} | {row['wer']:.1%}"
-            f" | {row['echoes']} | {row['leaks']} |",
+            f" | {row['words_where_nobody_speaks']} | {row['echoes']} | {row['leaks']} |",
             flush=True,
         )
+        return row, transcript
+
+    made = recording()
+    rows = [measured(made, vocabulary)[0] for vocabulary in ((), OTHERS[:1], TERMS, many)]
+    read_by = people(options.recording)
+    without, transcript = measured(read_by, ())
+    others = [measured(read_by, vocabulary)[0] for vocabulary in (read_by.names, missed(read_by, transcript))]
     if options.json:
-        seconds = round(len(made.samples) / SAMPLE_RATE, 1)
-        options.json.write_text(
-            json.dumps({"model": options.model, "seconds": seconds, "rows": rows}, indent=1) + "\n"
-        )
+        figures = {
+            "model": options.model,
+            "seconds": round(len(made.samples) / SAMPLE_RATE, 1),
+            "rows": rows,
+            "people": {"recording": options.recording.name, "rows": [without, *others]},
+        }
+        keep(options.json, figures)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import jiwer
 import numpy as np
 
 from benchmarks.engine import ours
+from benchmarks.figures import keep
 from benchmarks.missed_speech import read, truth
 from benchmarks.scoring import normalised
 from longscribe.adapters.memory import keep_memory
@@ -104,7 +105,7 @@ def main() -> None:
             )
     if options.json:
         found = {"model": options.model, "near_seconds": NEAR_SECONDS, "rows": rows}
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        keep(options.json, found)
 
 
 if __name__ == "__main__":

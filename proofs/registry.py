@@ -135,6 +135,14 @@ PROOFS = (
         goal=lambda: 60,
     ),
     Proof(
+        "kill -9, serve",
+        (4,),
+        ("tests/e2e/test_serve.py::test_killed_at_random_moments",),
+        unit="folders",
+        goal=lambda: 20,
+        step=4,
+    ),
+    Proof(
         "kill -9, on the emulators",
         (4,),
         ("tests/cloud/test_kills.py",),

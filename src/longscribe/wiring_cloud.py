@@ -302,9 +302,9 @@ def working(variables: Mapping[str, str] = os.environ) -> "Working":
     from longscribe.adapters.whisper import Whisper
     from longscribe.services.working import Working
 
+    keep_memory()  # before the stores' clients start threads: the lanes would get what those leave
     read = environment(variables)
     there = stores(read, variables)
-    keep_memory()
     model = locate(read.model, Path(read.models))
     if read.model_cache:
         model = shared(model, Path(read.model_cache))

@@ -31,6 +31,7 @@ from longscribe.stages import assembler
 from tests.canaries import CANARIES
 from tests.e2e.commands import ROOT, run, sentences, tone_machine, transcripts, with_tones
 from tests.standins import PcmMedia, spoken, words
+from tests.tiers import units
 
 PATIENCE = 60
 LONGSCRIBE = str(Path(sys.executable).with_name("longscribe"))
@@ -333,6 +334,7 @@ def test_killed_between_a_jobs_end_and_its_delivery(tmp_path: Path) -> None:
 
 MANY = {"a.m4a": (90, 0), "a.wav": (40, 100), "sub/b.m4a": (60, 150), "c.m4a": (5, 300)}
 BASES = ("a", "a.wav", "sub/b", "c")
+KILLS = 10
 EXPECTED = {f"{base}.{kind}" for base in BASES for kind in ("txt", "srt", "vtt", "json")}
 
 
@@ -356,18 +358,26 @@ def same(root: Path) -> dict[str, dict[str, str]]:
     return {base: transcripts(root / "transcripts", base) for base in BASES}
 
 
-def test_killed_at_random_moments(tmp_path: Path, masters: Path) -> None:
+def test_killed_at_random_moments(
+    tmp_path: Path, masters: Path, record_property: Callable[[str, object], None]
+) -> None:
     """Ten kills while four recordings are taken, transcribed and delivered: the transcripts are the quiet run's."""
-    quiet, killed = tmp_path / "quiet", tmp_path / "killed"
+    quiet = tmp_path / "quiet"
     with serving(quiet) as service:
         for name in MANY:
             put(masters, quiet, name)
             service.until(lambda name=name: name in jobs(quiet))  # type: ignore[misc]
         service.hears("→", times=len(MANY))
-    whole = same(quiet)
-    moments = random.Random(5)
+    for seed in units(1):
+        killed_at_random_moments(masters, quiet, tmp_path / f"killed-{seed}", seed)
+        record_property("kills", KILLS)
+
+
+def killed_at_random_moments(masters: Path, quiet: Path, killed: Path, seed: int) -> None:
+    """Kill the service on one folder, and let it end."""
+    moments = random.Random(seed)
     waiting = list(MANY)
-    for turn in range(10):
+    for turn in range(KILLS):
         with serving(killed, seconds=0.2) as service:
             before = len(service.heard())
             service.wait(".longscribe/jobs.sqlite")
@@ -387,7 +397,7 @@ def test_killed_at_random_moments(tmp_path: Path, masters: Path) -> None:
         service.until(lambda: files(killed / "transcripts") >= EXPECTED)
         service.until(lambda: not list((killed / ".longscribe" / "chunks").rglob("*.flac")))
     assert files(killed / "transcripts") == files(quiet / "transcripts") == EXPECTED
-    assert same(killed) == whole
+    assert same(killed) == same(quiet)
 
 
 def test_a_short_recording_does_not_wait_for_a_long_one(tmp_path: Path) -> None:

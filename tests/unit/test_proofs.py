@@ -43,6 +43,12 @@ def test_every_proof_is_of_a_promise_and_its_tests_are_there() -> None:
         assert all((ROOT / file).exists() for file in [*files, *proof.files()])
 
 
+def test_what_is_finished_was_asked_for_as_much_as_is_asked_for_now() -> None:
+    results = json.loads(RESULTS.read_text())
+    finished = {proof.name: proof.goal() for proof in PROOFS if results.get(proof.name, {}).get("held")}
+    assert {name: results[name]["goal"] for name in finished} == finished
+
+
 def test_what_did_not_run_is_said() -> None:
     text = page({})
     assert "| held |" not in text

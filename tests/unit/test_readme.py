@@ -1,5 +1,6 @@
 """The README says what the measurements and the command line say."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import damage
-from benchmarks.report import END, START, report
+from benchmarks import damage, passages
+from benchmarks.report import END, FIGURES, START, report
 from longscribe.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -21,10 +22,21 @@ def test_the_figures_are_those_that_were_measured() -> None:
     assert section == report(), "python -m benchmarks.report"
 
 
+def test_every_figure_says_when_it_was_taken() -> None:
+    heads = re.findall(r"^(\*\*.*)", report(), re.M)
+    assert len(heads) > 5
+    assert [head for head in heads if not re.match(r"\*\*[^*]+\*\* \(20\d\d-\d\d-\d\d\)", head)] == []
+
+
 def test_the_table_of_damage_is_what_was_measured() -> None:
     page = damage.PAGE.read_text(encoding="utf-8")
     section = page.partition(damage.START)[2].partition(damage.END)[0]
     assert section == damage.report(), "python -m benchmarks.damage"
+
+
+def test_the_page_of_passages_says_what_was_measured() -> None:
+    path = FIGURES / "passages.md"
+    assert path.read_text(encoding="utf-8") == passages.page(json.loads(path.with_suffix(".json").read_text()))
 
 
 def options(command: str) -> set[str]:
