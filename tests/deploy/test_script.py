@@ -196,3 +196,10 @@ def test_the_make_targets_are_these(empty: Cloud) -> None:
     for target, word in (("deploy", "up"), ("image", "image"), ("destroy", "down")):
         shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
         assert f"deploy/deploy.sh {word}" in shown.stdout.splitlines()
+
+
+@pytest.mark.parametrize("target", ["deploy", "operator"])
+def test_whoever_deploys_gets_what_the_commands_take(target: str) -> None:
+    lock = "requirements/operator.txt"
+    shown = subprocess.run(["make", "-n", "-W", lock, target], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line for line in shown.stdout.splitlines() if "pip install" in line and line.endswith(f"-r {lock}")]
