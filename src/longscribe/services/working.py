@@ -35,8 +35,8 @@ REPORT_SECONDS = 60.0
 """Between two reports to the documents: one write each."""
 
 STUCK_SECONDS = 300.0
-"""After this long without a pull or a finished batch the worker is not well: the longest batch takes a few seconds
-on a GPU, and minutes of a large model on a CPU."""
+"""After this long without a pull or a finished batch the worker is stuck, and ends: the longest batch takes a few
+seconds on a GPU, and minutes of a large model on a CPU."""
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
