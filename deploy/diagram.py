@@ -106,7 +106,7 @@ def _grants(plan: Plan) -> Iterator[str]:
 
 
 def _grant(grant: Resource, identity: str) -> Iterator[str]:
-    role = grant.values["role"].rpartition("/")[2]
+    role = grant.values.get("role", "").rpartition("/")[2]
     if grant.kind == "google_project_iam_member" and role == "datastore.user":
         yield f"{identity} ---|documents| firestore_documents"
     if (grant.kind, role) in GRANTS:
