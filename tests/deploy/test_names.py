@@ -154,7 +154,7 @@ CALLED = {
 """Where the operator's commands name something, and what it is."""
 
 
-@pytest.mark.parametrize(("pattern", "kind"), CALLED.items())
+@pytest.mark.parametrize(("pattern", "kind"), CALLED.items(), ids=CALLED.values())
 def test_what_the_page_calls_is_there(plans: dict[str, Plan], pattern: str, kind: str) -> None:
     lines = "\n".join(" ".join(words) for words in commands.lines(page("docs/operations.md")))
     called = set(re.findall(pattern, lines))
