@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 .DELETE_ON_ERROR:
-.PHONY: demo test simulate prove properties bugs check bench cloud bundle image deploy destroy diagram audit sbom lock clean
+.PHONY: demo test simulate prove properties bugs check bench cloud bundle operator image deploy destroy diagram \
+	audit sbom lock clean
 
 # The installed set is marked by a stamp of its own, so that the demo does not wait for the test tools.
 .venv/demo.stamp: requirements/demo.txt pyproject.toml
@@ -84,9 +85,16 @@ cloud: .venv/dev.stamp
 bundle: .venv/demo.stamp
 	$(BIN)/python functions/bundle.py
 
+.venv/operator.stamp: requirements/operator.txt .venv/demo.stamp
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	touch $@
+
+# What `longscribe … --project` needs beside the demo: Google's clients.
+operator: .venv/operator.stamp
+
 # PROJECT=… REGION=…: all of it on Google Cloud, images included. It takes gcloud, terraform, and for T4s kubectl.
 # TAG=… takes images that are there already. docs/operations.md has the rest.
-deploy: bundle
+deploy: bundle operator
 	deploy/deploy.sh up
 
 # The images alone; what runs stays as it is.
@@ -129,6 +137,7 @@ lock:
 	$(LOCK) pyproject.toml -o requirements/core.txt
 	$(LOCK) pyproject.toml --extra gcp --extra functions -o requirements/functions.txt
 	$(LOCK) pyproject.toml --extra gcp --extra whisper -o requirements/worker.txt
+	$(LOCK) pyproject.toml --extra gcp --extra cli -o requirements/operator.txt
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models -o requirements/local.txt
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo -o requirements/demo.txt
 	$(LOCK) pyproject.toml --extra whisper --extra cli --extra models --extra demo --extra gcp --extra functions --extra dev -o requirements/dev.txt

@@ -19,9 +19,9 @@ begin() {
     if ! gcloud storage buckets describe "gs://$STATE" --project="$PROJECT" >/dev/null 2>&1; then
         gcloud storage buckets create "gs://$STATE" --project="$PROJECT" --location="$REGION" \
             --uniform-bucket-level-access --public-access-prevention
-        gcloud storage buckets update "gs://$STATE" --versioning
     fi
-    # Terraform's own provider cannot make these agents, and grants to them fail while they are not there.
+    gcloud storage buckets update "gs://$STATE" --versioning # each time: `create` has no such option
+    # By themselves these agents come when their service is first used, and grants to them fail before.
     for service in pubsub eventarc; do
         gcloud beta services identity create --service="$service.googleapis.com" --project="$PROJECT"
     done
@@ -58,6 +58,7 @@ image() {
     images=$(output images)
     locks=$(output sources)/locks/$TF_VAR_image
     if gcloud artifacts docker images describe "$images/worker:$TF_VAR_image" --project="$PROJECT" >/dev/null 2>&1; then
+        [ -n "${TAG:-}" ] || keep_lock "$locks" # whoever built it may have been cut short
         return
     fi
     if [ -n "${TAG:-}" ]; then
@@ -74,7 +75,10 @@ image() {
 keep_lock() {
     local kept=gpu_service/models/$MODEL.json
     if [ "$MODEL" != base ] && [ ! -e "$kept" ]; then
-        gcloud storage cp "$1/$MODEL.json" "$kept"
+        if ! gcloud storage cp "$1/$MODEL.json" "$kept"; then
+            echo "The images of tag $TF_VAR_image left no lock of $MODEL; delete that worker's image to have it built again." >&2
+            exit 1
+        fi
         echo "Commit $kept: later builds take that revision of the model and compare its sums." >&2
     fi
 }

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.plans import ROOT, Missing, Plan, blocks, prepared
+from deploy.plans import ROOT, Missing, Plan, Resource, blocks, prepared
 
 PAGE = ROOT / "docs" / "deployment.md"
 
@@ -98,25 +98,33 @@ def _dead_letters(plan: Plan) -> Iterator[str]:
 
 
 def _grants(plan: Plan) -> Iterator[str]:
-    drawn = dict(_identities(plan))
+    drawn = list(_identities(plan))
     for each in plan.resources:
-        role = each.values.get("role", "").rpartition("/")[2]
-        identity = drawn.get(_account(each.values.get("member", "")))
-        if identity and each.kind == "google_project_iam_member" and role == "datastore.user":
-            yield f"{identity} ---|documents| firestore_documents"
-        if identity and (each.kind, role) in GRANTS:
-            kind, argument, word, leaves = GRANTS[each.kind, role]
-            other = _node(kind, _short(each.values[argument]))
-            for condition in each.values.get("condition") or []:
-                word += f": {condition['title']}"
-            yield f"{identity} -->|{word}| {other}" if leaves else f"{other} -->|{word}| {identity}"
+        for account, identity in drawn:
+            if account == _account(each.values.get("member", "")):
+                yield from _grant(each, identity)
+
+
+def _grant(grant: Resource, identity: str) -> Iterator[str]:
+    role = grant.values.get("role", "").rpartition("/")[2]
+    if grant.kind == "google_project_iam_member" and role == "datastore.user":
+        yield f"{identity} ---|documents| firestore_documents"
+    if (grant.kind, role) in GRANTS:
+        kind, argument, word, leaves = GRANTS[grant.kind, role]
+        other = _node(kind, _short(grant.values[argument]))
+        for condition in grant.values.get("condition") or []:
+            word += f": {condition['title']}"
+        yield f"{identity} -->|{word}| {other}" if leaves else f"{other} -->|{word}| {identity}"
 
 
 def _identities(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yield each drawn identity and the node that acts as it."""
+    """Yield each drawn identity and a node that acts as it: the chunker's function and job act as one."""
     for each in plan.all("google_cloudfunctions2_function"):
         for config in blocks(each.values, "service_config"):
             yield _account(config["service_account_email"]), _node("function", each.values["name"])
+    for each in plan.all("google_cloud_run_v2_job"):
+        for template in blocks(each.values, "template", "template"):
+            yield _account(template["service_account"]), _node("job", each.values["name"])
     for each in plan.all("google_cloud_run_v2_worker_pool"):
         for template in blocks(each.values, "template"):
             yield _account(template["service_account"]), _node("pool", each.values["name"])

@@ -152,9 +152,10 @@ resource "google_project_iam_member" "events_receiver" {
 }
 
 resource "google_project_iam_member" "storage_agent" {
-  project = var.project
-  role    = "roles/pubsub.publisher"
-  member  = data.google_storage_project_service_account.this.member
+  project    = var.project
+  role       = "roles/pubsub.publisher"
+  member     = data.google_storage_project_service_account.this.member
+  depends_on = [time_sleep.agents]
 }
 
 resource "google_project_iam_member" "eventarc_agent" {

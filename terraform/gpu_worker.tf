@@ -8,9 +8,10 @@ resource "google_service_account" "worker" {
 
 locals {
   worker_environment = merge(local.environment, {
-    LONGSCRIBE_LEASES    = tostring(var.concurrency)
-    LONGSCRIBE_MACHINE   = local.on_cloud_run ? "l4" : "t4-spot" # what its time costs
-    LONGSCRIBE_MEMORY_MB = "12288"                               # of 16 GiB: a worker that has grown beyond is exchanged
+    LONGSCRIBE_LEASES  = tostring(var.concurrency)
+    LONGSCRIBE_MACHINE = local.on_cloud_run ? "l4" : "t4-spot" # what its time costs
+    # A worker that has grown beyond is exchanged: of 16 GiB, or of a pod's 11 with the model's copy in memory.
+    LONGSCRIBE_MEMORY_MB = local.on_cloud_run ? "12288" : "7168"
   })
   gpu_pool = "projects/${var.project}/locations/${var.region}/workerPools/longscribe-worker"
 }

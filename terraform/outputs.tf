@@ -9,7 +9,7 @@ output "upload" {
 
 output "watch" {
   description = "How to see its text as it becomes final; and where the files are in the end."
-  value       = "longscribe watch talk.mp3 --project ${var.project} && gcloud storage ls '${local.result}/**'"
+  value       = ".venv/bin/longscribe watch talk.mp3 --project ${var.project} && gcloud storage ls '${local.result}/**'"
 }
 
 output "replay" {
@@ -22,7 +22,7 @@ output "replay" {
 
 output "doctor" {
   description = "Whether all is well, and what to mend."
-  value       = "longscribe doctor --project ${var.project}"
+  value       = ".venv/bin/longscribe doctor --project ${var.project}"
 }
 
 output "next" {

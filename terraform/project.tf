@@ -52,14 +52,19 @@ data "google_project" "this" {
   project_id = local.enabled_project
 }
 
-# Makes Cloud Storage's agent if need be; the others come with their services, not at once.
+# Reading it makes Cloud Storage's agent, if there is none yet.
 data "google_storage_project_service_account" "this" {
   project = local.enabled_project
 }
 
+# Pub/Sub's and Eventarc's agents come when their services are enabled and used, as Google documents it, and nothing can
+# be granted to them before. Google's stable provider has no resource that asks for them; `make deploy` does, by gcloud.
+# To make a topic is to use Pub/Sub.
 resource "time_sleep" "agents" {
   create_duration = "90s"
-  depends_on      = [google_project_service.this, data.google_storage_project_service_account.this]
+  depends_on = [
+    google_project_service.this, data.google_storage_project_service_account.this, google_pubsub_topic.results,
+  ]
 }
 
 # Builds the functions and the images.

@@ -69,6 +69,10 @@ run "shortest" {
 
   variables {
     retention_days = 1
+    uploads_days   = 0
+    concurrency    = 1
+    max_gpus       = 1
+    monthly_budget = 1
   }
 }
 
@@ -77,5 +81,40 @@ run "longest" {
 
   variables {
     retention_days = 31
+  }
+}
+
+# Nothing as it is by default, and every number the largest that is taken.
+run "most_on_cloud_run" {
+  command = plan
+
+  variables {
+    project         = "other-project"
+    region          = "us-central1"
+    image           = "other-tag"
+    model           = "turbo"
+    concurrency     = 16
+    max_gpus        = 100
+    retention_days  = 31
+    uploads_days    = 3650
+    alert_email     = "ops@example.org"
+    billing_account = "012345-6789AB-CDEF01"
+    monthly_budget  = 250
+  }
+}
+
+run "most_on_gke" {
+  command = plan
+
+  variables {
+    project        = "other-project"
+    region         = "us-central1"
+    gpu_backend    = "gke-t4"
+    image          = "other-tag"
+    model          = "turbo"
+    concurrency    = 16
+    max_gpus       = 100
+    retention_days = 31
+    uploads_days   = 3650
   }
 }

@@ -1,4 +1,4 @@
-# Every variable refuses what it cannot be; tests/deploy/test_variables.py sees to it that none is left out.
+# Every variable refuses what it cannot be; tests/deploy/test_terraform.py sees to it that none is left out.
 
 mock_provider "google" {
   source          = "./tests/mocks"

@@ -27,7 +27,7 @@ def bundled() -> dict[str, bytes]:
 def test_the_same_sources_give_the_same_bytes() -> None:
     first = bundled()
     assert set(first) == {"assembler.zip", "chunker.zip", "reconciler.zip"}
-    (ROOT / "functions" / "bundle.py").touch()
+    (ROOT / "src" / "longscribe" / "messages.py").touch()
     assert bundled() == first
 
 

@@ -13,7 +13,7 @@ class Grant(NamedTuple):
 
     identity: str
     resource: str
-    role: str  #: with the title of its condition
+    role: str  #: with the title of its condition, or with the condition itself where it is not that title's
 
 
 ROLE = "google_project_iam_custom_role"
@@ -31,6 +31,16 @@ RESOURCES = {
 }
 """For each kind of grant, what it is on, and which argument names that."""
 
+CONDITIONS = {
+    "notes only": 'resource.type == "storage.googleapis.com/Object" && resource.name.endsWith(".error.txt")',
+    "this database only": 'resource.name == "projects/some-project/databases/(default)"',
+    "functions' sources only": (
+        'resource.name.startsWith("projects/_/buckets/gcf-v2-sources-123456789012-europe-west4")'
+    ),
+    "locks only": 'resource.name.startsWith("projects/_/buckets/some-project-longscribe-sources/objects/locks/")',
+}
+"""What each title of a condition stands for."""
+
 
 def granted(plan: Plan) -> list[Grant]:
     """Return every grant of a plan. Raises `KeyError` for a kind that is not known here."""
@@ -42,9 +52,14 @@ def _grant(resource: Resource) -> Grant:
     kind, argument = RESOURCES[resource.kind]
     name = resource.values[argument].rpartition("/")[2].partition("@")[0] if argument else ""
     role = resource.values["role"].removeprefix("roles/").removeprefix("projects/some-project/roles/")
-    condition = "".join(f", {each['title']}" for each in resource.values.get("condition") or [])
+    condition = "".join(f", {_title(each)}" for each in resource.values.get("condition") or [])
     on = f"{kind} {name.removeprefix('some-project-longscribe-')}".strip()
     return Grant(_identity(resource.values["member"]), on, role + condition)
+
+
+def _title(condition: dict[str, str]) -> str:
+    title, expression = condition["title"], condition["expression"]
+    return title if CONDITIONS.get(title) == expression else f"{title}: {expression}"
 
 
 def _identity(member: str) -> str:

@@ -14,11 +14,11 @@ class Absent(Exception):
     """This machine has no kustomize; the text says so."""
 
 
-def worker_environment(plan: Plan) -> dict[str, str]:
-    """Return the variables that Terraform's kustomization gives to workers."""
+def environment_of(plan: Plan, pod: str) -> dict[str, str]:
+    """Return the variables that Terraform's kustomization gives to the worker or the chunker."""
     maps = yaml.safe_load(plan.outputs["kubernetes"])["configMapGenerator"]
-    (worker,) = [each for each in maps if each["name"] == "longscribe-worker-environment"]
-    return dict(literal.split("=", 1) for literal in worker["literals"])
+    (found,) = [each for each in maps if each["name"] == f"longscribe-{pod}-environment"]
+    return dict(literal.split("=", 1) for literal in found["literals"])
 
 
 def built(kustomization: str, folder: Path) -> list[dict[str, Any]]:

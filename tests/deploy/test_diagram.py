@@ -7,6 +7,7 @@ EDGES = (
     "bucket_uploads ==>|each upload| function_chunker",
     "topic_results ==>|pushed| function_assembler",
     "function_reconciler -->|sizes| pool_worker",
+    "job_chunker -->|writes| bucket_chunks",
     "topic_chunks_high -.->|dead letters| topic_chunks_dead",
 )
 

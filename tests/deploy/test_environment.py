@@ -1,17 +1,18 @@
 """What Terraform puts into each component's environment is what the code takes: the services are made from it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import google.auth
+import msgspec
 import pytest
 from google.auth.credentials import AnonymousCredentials
 
-from deploy.plans import Plan, block, blocks
+from deploy.plans import Outcome, Plan, block, blocks
 from longscribe import wiring_cloud
 from longscribe.adapters.gcp.run import ChunkerJob, CloudRunPool, GkePool
 from longscribe.core import limits
 from longscribe.services.reconciling import Unscaled
-from tests.deploy.kustomize import worker_environment
+from tests.deploy.kustomize import environment_of
 
 PARENT = "projects/some-project/locations/europe-west4"
 
@@ -53,7 +54,8 @@ def everything(plan: Plan) -> dict[str, Mapping[str, str]]:
     for each in plan.all("google_cloud_run_v2_worker_pool"):
         found["worker"] = of_container(each.values, "template")
     if plan.outputs["kubernetes"]:
-        found["worker"] = worker_environment(plan)
+        found["worker"] = environment_of(plan, "worker")
+        found["pod"] = environment_of(plan, "chunker")
     return found
 
 
@@ -66,8 +68,64 @@ def test_all_components_keep_to_the_same_stores(plan: Plan) -> None:
 
 def test_each_backend_has_all_of_them(plans: dict[str, Plan]) -> None:
     assert set(everything(plans["empty"])) == {"chunker", "assembler", "reconciler"}
-    for name in ("cloud_run", "gke"):
-        assert set(everything(plans[name])) == {"chunker", "assembler", "reconciler", "job", "worker"}
+    components = {"chunker", "assembler", "reconciler", "job", "worker"}
+    assert set(everything(plans["cloud_run"])) == components
+    assert set(everything(plans["gke"])) == {*components, "pod"}
+
+
+STORES = {
+    "LONGSCRIBE_PROJECT": "other-project",
+    "LONGSCRIBE_UPLOADS_BUCKET": "other-project-longscribe-uploads",
+    "LONGSCRIBE_CHUNKS_BUCKET": "other-project-longscribe-chunks",
+    "LONGSCRIBE_TRANSCRIPTS_BUCKET": "other-project-longscribe-transcripts",
+    "LONGSCRIBE_DATABASE": "(default)",
+    "LONGSCRIBE_MODEL": "turbo",
+    "LONGSCRIBE_REGION": "us-central1",
+}
+ELSEWHERE = "projects/other-project/locations/us-central1"
+JOB = {"LONGSCRIBE_CHUNKER_JOB": f"{ELSEWHERE}/jobs/longscribe-chunker"}
+CHUNKER = {
+    **STORES,
+    **JOB,
+    "LONGSCRIBE_RECONCILER_URL": "https://longscribe-reconciler-0123456789-ez.a.run.app",
+}
+POOLS = {
+    "most_on_cloud_run": {"LONGSCRIBE_GPU_POOL": f"{ELSEWHERE}/workerPools/longscribe-worker"},
+    "most_on_gke": {"LONGSCRIBE_GKE_ENDPOINT": "https://gke-0123456789.europe-west4.gke.goog"},
+}
+MACHINES = {
+    "most_on_cloud_run": {"LONGSCRIBE_MACHINE": "l4", "LONGSCRIBE_MEMORY_MB": "12288"},
+    "most_on_gke": {"LONGSCRIBE_MACHINE": "t4-spot", "LONGSCRIBE_MEMORY_MB": "7168"},
+}
+
+
+@pytest.mark.parametrize("name", ["most_on_cloud_run", "most_on_gke"])
+def test_what_is_set_away_from_its_default_arrives(tested: Outcome, name: str) -> None:
+    found = everything(tested.plans[name])
+    expected = {
+        "chunker": CHUNKER,
+        "job": CHUNKER,
+        "assembler": STORES,
+        "reconciler": {**STORES, **JOB, **POOLS[name], "LONGSCRIBE_MAX_INSTANCES": "100"},
+        "worker": {**STORES, **MACHINES[name], "LONGSCRIBE_LEASES": "16"},
+    }
+    if name == "most_on_gke":
+        expected["pod"] = CHUNKER
+    assert {part: without(AWAY, variables) for part, variables in found.items()} == expected
+    for variables in found.values():  # and is taken as it is meant
+        read = msgspec.structs.asdict(wiring_cloud.environment(variables))
+        for variable, value in without(AWAY, variables).items():
+            assert str(read[variable.removeprefix("LONGSCRIBE_").lower()]) == value
+
+
+def without(names: Iterable[str], variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if name not in names}
+
+
+def test_the_pods_chunker_is_made_of_it(plans: dict[str, Plan]) -> None:
+    made = wiring_cloud.chunking({**environment_of(plans["gke"], "chunker"), **AWAY})
+    assert made._ports.chunks_bucket == "some-project-longscribe-chunks"
+    assert isinstance(made._job, ChunkerJob)
 
 
 def test_the_chunker_is_made_of_it(plan: Plan) -> None:

@@ -1,13 +1,18 @@
 """The workers' image: its file carried out in a bare folder, and what comes of it started without a network."""
 
+import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import types
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import yaml
@@ -147,6 +152,31 @@ def test_the_build_makes_both_stages() -> None:
     assert [image.rpartition("/")[2].partition(":")[0] for image in build["images"]] == stages
 
 
+@pytest.mark.parametrize(
+    ("model", "docker", "code", "written"),
+    [
+        ("large-v3", "echo LOCK", 0, "LOCK\n"),
+        ("large-v3", "exit 7", 7, ""),  # and the build fails
+        ("base", "exit 7", 0, "{}\n"),  # which has none
+    ],
+)
+def test_the_builds_lock_is_that_of_the_image(
+    tmp_path: Path, model: str, docker: str, code: int, written: str
+) -> None:
+    build = yaml.safe_load((GPU / "cloudbuild.yaml").read_text(encoding="utf-8"))
+    (step,) = [each for each in build["steps"] if each["id"] == "lock"]
+    values = {"_IMAGES": "images", "_TAG": "tag", "_MODEL": model}
+    arguments = [re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], word) for word in step["args"]]
+    (tmp_path / "docker").write_text(f'#!/bin/sh\necho "$@" > asked\n{docker}\n')
+    (tmp_path / "docker").chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([step["entrypoint"], *arguments], cwd=tmp_path, env=path, check=False)
+    assert done.returncode == code
+    assert (tmp_path / f"{model}.json").read_text() == written
+    if model != "base":
+        assert (tmp_path / "asked").read_text().endswith(f"images/worker:tag /models/{model}.json\n")
+
+
 def dockerfile() -> list[tuple[str, str]]:
     return list(instructions(DOCKERFILE.read_text(encoding="utf-8")))
 
@@ -238,6 +268,88 @@ def test_a_repository_without_weights_is_refused(baking: types.ModuleType, tmp_p
 
     with pytest.raises(SystemExit, match=r"no model\.bin"):
         baking.bake("large", tmp_path, tmp_path, empty)
+
+
+class StandInHub(BaseHTTPRequestHandler):
+    """The model hub's answers for one repository of two revisions, as its client asks for them."""
+
+    FILES: ClassVar = {"config.json": b"{}", "model.bin": b"weights", "vocabulary.json": b"[]", "README.md": b"no"}
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        about = re.fullmatch(r"/api/models/Systran/faster-whisper-large-v3(?:/revision/(\w+))?(?:\?.*)?", self.path)
+        file = re.fullmatch(r"/Systran/faster-whisper-large-v3/resolve/(\w+)/([\w.]+)", self.path)
+        tree = re.fullmatch(r"/api/models/Systran/faster-whisper-large-v3/tree/(\w+).*", self.path)
+        if about:
+            siblings = [{"rfilename": name} for name in self.FILES]
+            told = {"id": "Systran/faster-whisper-large-v3", "sha": about[1] or NEWEST, "siblings": siblings}
+            self.answer(json.dumps(told).encode())
+        elif tree:
+            told = [
+                {"type": "file", "path": name, "size": len(data), "oid": "0"} for name, data in self.FILES.items()
+            ]
+            self.answer(json.dumps(told).encode())
+        elif file and file[2] in self.FILES:
+            data = self.FILES[file[2]]
+            self.answer(data, **{"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": file[1]})
+        else:
+            self.send_error(404)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def answer(self, data: bytes, **headers: str) -> None:
+        self.send_response(200)
+        for name, value in {
+            **headers,
+            "Content-Length": str(len(data)),
+            "Content-Type": "application/json",
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+NEWEST, OLDER = "b" * 40, "a" * 40
+
+
+def baked_from_hub(model: str, folder: Path, locks: Path) -> subprocess.CompletedProcess[str]:
+    """Bake with the hub's own client, against a stand-in for the hub."""
+    StandInHub.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), StandInHub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{hub.server_address[1]}"
+        home = {"HOME": str(folder), "PATH": os.environ["PATH"], "HF_ENDPOINT": address, "HF_HUB_DISABLE_XET": "1"}
+        command = [sys.executable, GPU / "build" / "bake_model.py", model, folder, locks, os.devnull]
+        done = subprocess.run(command, env=home, capture_output=True, text=True, check=False)
+        hub.shutdown()
+    return done
+
+
+def test_the_hubs_newest_revision_is_baked_and_a_locks_own_afterwards(tmp_path: Path) -> None:
+    locks = tmp_path / "locks"
+    locks.mkdir()
+    done = baked_from_hub("large-v3", tmp_path / "first", locks)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    lock = json.loads((tmp_path / "first" / "large-v3.json").read_text())
+    assert (lock["repository"], lock["revision"]) == ("Systran/faster-whisper-large-v3", NEWEST)
+    assert set(lock["files"]) == {"config.json", "model.bin", "vocabulary.json"}  # and no README
+    assert lock["files"]["model.bin"] == hashlib.sha256(b"weights").hexdigest()
+    (locks / "large-v3.json").write_text(json.dumps({**lock, "revision": OLDER}))
+    done = baked_from_hub("large-v3", tmp_path / "again", locks)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    assert json.loads((tmp_path / "again" / "large-v3.json").read_text())["revision"] == OLDER
+    assert [path for path in StandInHub.asked if NEWEST in path] == []
+
+
+def test_a_model_that_the_hub_has_not_is_told(tmp_path: Path) -> None:
+    done = baked_from_hub("larger", tmp_path, tmp_path)
+    assert (done.returncode, StandInHub.asked) == (1, [])
+    assert "Unknown model 'larger'; give one of " in done.stderr
 
 
 def test_every_lock_of_a_model_is_whole() -> None:

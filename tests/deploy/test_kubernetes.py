@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from deploy.plans import ROOT, Plan
+from longscribe import prices
 from longscribe.adapters.gcp.run import EVENT_VARIABLE
 from longscribe.messages import UploadEvent, decode
 from longscribe.services.working import GRACE_SECONDS
 from longscribe.wiring_cloud import environment
 from tests.deploy.conftest import lacking
-from tests.deploy.kustomize import Absent, built
+from tests.deploy.kustomize import Absent, built, environment_of
 
 VERSION = "1.33"
 """Of Kubernetes: GKE's regular channel has this or a newer one."""
@@ -80,6 +81,24 @@ def test_the_model_is_loaded_from_memory_that_the_pod_has(manifests: list[dict[s
     assert in_memory + environment(variables).memory_mb < memory
     mounted = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
     assert {"name": "LONGSCRIBE_MODEL_CACHE", "value": mounted["cache"]} in container["env"]
+
+
+def test_a_worker_fits_the_machine_that_it_is_reckoned_with(
+    manifests: list[dict[str, Any]], plans: dict[str, Plan]
+) -> None:
+    """An n1-standard-4 has 4 CPUs and 15 GiB; GKE keeps some for itself, by the formula that it documents."""
+    machine = environment_of(plans["gke"], "worker")["LONGSCRIBE_MACHINE"]
+    assert prices.load().machines[machine].name.endswith("spot n1-standard-4 node of GKE")
+    kept_mb = (
+        1024 * (0.25 * 4 + 0.20 * 4 + 0.10 * 7) + 100
+    )  # of the first 4 GiB, the next 4, the rest; for evictions
+    kept_cpus = 0.06 + 0.01 + 2 * 0.005
+    system_mb, system_cpus = 768, 0.5  # a guess at what GKE's own pods ask for
+    (container,) = dict(pods(manifests))["worker"]["containers"]
+    asked = container["resources"]["requests"]
+    assert asked == container["resources"]["limits"]
+    assert _megabytes(asked["memory"]) <= 15 * 1024 - kept_mb - system_mb
+    assert float(asked["cpu"]) <= 4 - kept_cpus - system_cpus
 
 
 def _megabytes(quantity: str) -> int:

@@ -4,14 +4,18 @@ import inspect
 import re
 
 import msgspec
+import pytest
+import yaml
 
 from deploy.plans import ROOT, Plan, block, blocks
-from longscribe import wiring_cloud
+from longscribe import wiring, wiring_cloud
 from longscribe.adapters.gcp import checks, firestore
+from longscribe.adapters.gcp.run import EVENT_VARIABLE
 from longscribe.core import topics, uploads
 from longscribe.services import reconciling, working
 from longscribe.stages.reconciler import Action
 from longscribe.wiring_cloud import CloudEnvironment
+from tests.deploy import commands
 
 PROJECT = "some-project"
 TOPICS = {topics.CHUNKS_HIGH, topics.CHUNKS_LOW, topics.RESULTS, topics.DEAD_CHUNKS, topics.DEAD_RESULTS}
@@ -102,8 +106,7 @@ def test_alerts_and_charts_look_at_metrics_that_are_there(plan: Plan) -> None:
 
 
 def test_every_variable_of_the_environment_is_one_that_is_read(plan: Plan) -> None:
-    known = {f"LONGSCRIBE_{field.name.upper()}" for field in msgspec.structs.fields(CloudEnvironment)}
-    assert set(re.findall(r"LONGSCRIBE_[A-Z_]+", str(plan.resources))) <= known
+    assert set(re.findall(r"LONGSCRIBE_[A-Z_]+", str(plan.resources))) <= variables(CloudEnvironment)
 
 
 def test_what_is_built_from_lies_where_the_bucket_expects_it(plan: Plan) -> None:
@@ -119,3 +122,81 @@ def test_what_is_built_from_lies_where_the_bucket_expects_it(plan: Plan) -> None
     assert len(bundles) == 3
     assert all(re.fullmatch(r"functions/[a-z]+-[0-9a-f]{64}\.zip", name) for name in bundles)
     assert plan.outputs["sources"] == f"gs://{bucket['name']}"
+
+
+def variables(kind: type[msgspec.Struct]) -> set[str]:
+    return {f"LONGSCRIBE_{field.name.upper()}" for field in msgspec.structs.fields(kind)}
+
+
+def manifests() -> set[tuple[str, str]]:
+    """Kind and name of all that gpu_service/kubernetes/ holds."""
+    files = (ROOT / "gpu_service" / "kubernetes").glob("*.yaml")
+    found = [each for file in files for each in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
+    return {(each["kind"], each["metadata"]["name"]) for each in found if "metadata" in each}
+
+
+def named(plans: dict[str, Plan], kind: str) -> set[str]:
+    found = {each.values["name"] for plan in plans.values() for each in plan.all(kind)}
+    assert found, kind
+    return found
+
+
+CALLED = {
+    r"pubsub subscriptions (?:seek|pull) (\S+)": "google_pubsub_subscription",
+    r"--subscription=(\S+)": "google_pubsub_subscription",
+    r"scheduler jobs \w+ (\S+)": "google_cloud_scheduler_job",
+    r"run worker-pools update (\S+)": "google_cloud_run_v2_worker_pool",
+    r"run jobs execute (\S+)": "google_cloud_run_v2_job",
+    r"clusters get-credentials (\S+)": "google_container_cluster",
+    r"kubectl scale deployment (\S+)": "Deployment",
+    r"--from=cronjob/(\S+)": "CronJob",
+}
+"""Where the operator's commands name something, and what it is."""
+
+
+@pytest.mark.parametrize(("pattern", "kind"), CALLED.items(), ids=CALLED.values())
+def test_what_the_page_calls_is_there(plans: dict[str, Plan], pattern: str, kind: str) -> None:
+    lines = "\n".join(" ".join(words) for words in commands.lines(page("docs/operations.md")))
+    called = set(re.findall(pattern, lines))
+    there = {name for one, name in manifests() if one == kind} or named(plans, kind)
+    assert called
+    assert called <= there
+
+
+PAGES = ("docs/operations.md", "docs/commands.md", "SECURITY.md", "README.md")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_name_what_is_there(plans: dict[str, Plan], name: str) -> None:
+    text = page(name)
+    buckets = named(plans, "google_storage_bucket") | {f"{PROJECT}-longscribe-state"}
+    assert "STATE=$PROJECT-longscribe-state" in page("deploy/deploy.sh").splitlines()
+    told = {f"{PROJECT}-{each}" for each in re.findall(r"(?:PROJECT|my-project)-(longscribe-[a-z-]+)", text)}
+    assert told <= buckets
+    there = {name for _, name in manifests()}
+    for plan in plans.values():
+        there |= {str(each.values.get(key)) for each in plan.resources for key in ("name", "account_id")}
+    others = set(re.findall(r"(?<![\w./-])longscribe(?:-[a-z]+)+(?![\w-])", text))
+    assert others <= there
+    read = variables(CloudEnvironment) | variables(wiring.Environment) | {EVENT_VARIABLE}
+    assert set(re.findall(r"LONGSCRIBE_[A-Z_]+", text)) <= read
+
+
+def test_manifests_set_variables_that_are_read() -> None:
+    text = "".join(
+        file.read_text(encoding="utf-8") for file in (ROOT / "gpu_service" / "kubernetes").glob("*.yaml")
+    )
+    set_there = set(re.findall(r"LONGSCRIBE_[A-Z_]+", text))
+    assert len(set_there) == 2
+    assert set_there <= variables(CloudEnvironment) | {EVENT_VARIABLE}
+
+
+def test_outputs_name_the_buckets_and_subscriptions_that_are_made(plan: Plan) -> None:
+    buckets = {each.name: each.values["name"] for each in plan.all("google_storage_bucket")}
+    assert f" gs://{buckets['uploads']}/ " in plan.outputs["upload"]
+    assert f" 'gs://{buckets['transcripts']}/**'" in plan.outputs["watch"]
+    leased = {each.values["name"] for each in plan.all("google_pubsub_subscription") if each.name == "chunks"}
+    assert {line.split()[4] for line in plan.outputs["replay"]} == leased
+    assert len(plan.outputs["replay"]) == len(leased) == 2
+    told = [plan.outputs["watch"].split(" && ")[0], plan.outputs["doctor"], *plan.outputs["replay"]]
+    assert [line for line in told if not re.search(rf"--project[ =]{PROJECT}$", line)] == []

@@ -6,9 +6,10 @@ import subprocess
 
 import typer.main
 
-from deploy.plans import FOLDER, ROOT, Outcome, Plan, Terraform
+from deploy.plans import FOLDER, ROOT, Outcome, Plan, Terraform, block, blocks
 from longscribe import cli, wiring_cloud
 from longscribe.core import limits, scaling
+from longscribe.services import working
 from tests.deploy import commands
 from tests.deploy.conftest import lacking
 
@@ -70,8 +71,8 @@ def test_kubectl_knows_its_commands() -> None:
 
 
 def test_longscribe_knows_its_commands(plans: dict[str, Plan]) -> None:
-    told = [line.split() for line in _outputs(plans["cloud_run"]) if line.startswith("longscribe")]
-    assert len(told) == 2
+    told = [line.split() for line in _outputs(plans["cloud_run"]) if "longscribe" in line.split()[0]]
+    assert [words[0] for words in told] == [".venv/bin/longscribe"] * 2  # they work as they are told
     root = typer.main.get_command(cli.app)
     for words in [*of("longscribe"), *told]:
         command = root.commands[words[1]]  # type: ignore[attr-defined]
@@ -86,12 +87,43 @@ def test_make_knows_its_targets() -> None:
         assert done.returncode == 0, target
 
 
+def test_git_knows_its_commands_and_no_name_is_made_up() -> None:
+    for words in of("git"):
+        shown = subprocess.run(["git", words[1], "-h"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert f"usage: git {words[1]}" in shown.stdout, words
+        assert [word for word in words[2:] if word != "--oneline" and not re.fullmatch(r"HEAD~\d", word)] == []
+
+
+def test_terraform_alone_is_prepared_as_the_script_does_it() -> None:
+    """It is the same empty project."""
+    joined = SCRIPT.replace("\\\n", " ").partition("begin() {")[2].partition("\n}\n")[0]
+    page = "\n".join(" ".join(words) for words in of("gcloud"))
+    services = [
+        set(re.findall(r"(\w+)\.googleapis\.com", _line(text, "services enable"))) for text in (page, joined)
+    ]
+    assert services[0] == services[1] > {"pubsub"}
+    for flag in ("--uniform-bucket-level-access", "--public-access-prevention"):
+        assert flag in _line(page, "buckets create")
+        assert flag in _line(joined, "buckets create")
+    assert "--versioning" in _line(page, "buckets update")
+    assert "--versioning" in _line(joined, "buckets update")
+    agents = re.findall(r"services identity create --service=(\w+)\.googleapis\.com", page)
+    assert f"for service in {' '.join(agents)}; do" in joined
+
+
+def _line(text: str, words: str) -> str:
+    (found,) = [line for line in text.splitlines() if words in line]
+    return found
+
+
 def test_terraform_knows_its_commands(terraform: Terraform) -> None:
     for words in of("terraform"):
         assert words[1] == f"-chdir={FOLDER.name}"
         shown = terraform(words[2], "-help")
         for word in words[3:]:
             assert f"  {word.partition('=')[0]}" in shown.out + shown.err, words
+            name, _, value = word.removeprefix("-var=").partition("=")
+            assert not word.startswith("-var=") or (name in ("project", "region") and value), words
 
 
 def test_the_table_of_variables_is_terraforms(tested: Outcome) -> None:
@@ -122,11 +154,23 @@ def test_the_alerts_are_terraforms(plan: Plan) -> None:
     assert named == made
 
 
+def test_the_alerts_wait_as_long_as_the_page_says(plan: Plan) -> None:
+    rows = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", TEXT, re.M))
+    oldest = block(plan.one("google_monitoring_alert_policy.oldest_message"), "conditions", "condition_threshold")
+    assert (oldest["threshold_value"], "half an hour" in rows["work waits too long"]) == (1800, True)
+    idle = plan.one("google_monitoring_alert_policy.idle_gpus")
+    assert {each["duration"] for each in blocks(idle, "conditions", "condition_threshold")} == {"1800s"}
+    assert "half an hour" in rows["GPUs are paid for and idle"]
+
+
 def test_the_figures_are_the_codes() -> None:
     assert f"{scaling.SPEED:.0f} × real time" in TEXT
     assert scaling.TARGET_SECONDS == scaling.IDLE_SECONDS == 600
-    assert TEXT.count("ten idle minutes") == 2
-    assert "worked off in ten minutes" in TEXT
+    running = " ".join(TEXT.split())
+    assert running.count("ten idle minutes") == 2
+    assert "worked off in ten minutes" in running
+    assert working.STUCK_SECONDS == 300
+    assert "five minutes is stuck" in running
     assert limits.LEASES == 4
 
 

@@ -142,6 +142,33 @@ def test_an_older_image_is_taken_by_its_tag_and_must_be_there(empty: Cloud) -> N
     assert len(empty.calls("terraform -chdir=terraform apply")) == 1
 
 
+def test_a_lock_that_was_left_behind_is_fetched_by_the_next_call(empty: Cloud) -> None:
+    empty.answers["output -raw model"] = "printf large-v3"
+    empty.answers["storage cp"] = "exit 1"
+    done = empty.run("up")
+    assert (done.returncode, "left no lock of large-v3" in done.stderr) == (1, True)
+    assert len(empty.calls("terraform -chdir=terraform apply")) == 1
+    empty.answers["docker images describe"] = "exit 0"  # but the image is there
+    del empty.answers["storage cp"]
+    done = empty.run("up")
+    assert (done.returncode, "Commit gpu_service/models/large-v3.json" in done.stderr) == (0, True)
+    tag = empty.calls("terraform -chdir=terraform apply")[1].rpartition("image=")[2]
+    (fetched,) = empty.calls("storage cp")
+    assert f"cp gs://some-project-longscribe-sources/locks/{tag}/large-v3.json gpu_service/models/" in fetched
+    assert not empty.calls("builds submit")
+    # An older image may hold another model.
+    assert empty.run("up", TAG="older").returncode == 0
+    assert not empty.calls("storage cp")
+
+
+@pytest.mark.parametrize("there", ["exit 0", "exit 1"])
+def test_the_states_bucket_is_versioned_whoever_made_it(empty: Cloud, there: str) -> None:
+    empty.answers["storage buckets describe"] = there
+    assert empty.run("up").returncode == 0
+    assert empty.order(f"buckets update {STATE} --versioning", "terraform -chdir=terraform init")
+    assert bool(empty.calls("buckets create")) == (there == "exit 1")
+
+
 def test_a_step_that_fails_ends_it(empty: Cloud) -> None:
     empty.answers["builds submit"] = "exit 1"
     assert empty.run("up").returncode != 0
@@ -196,3 +223,10 @@ def test_the_make_targets_are_these(empty: Cloud) -> None:
     for target, word in (("deploy", "up"), ("image", "image"), ("destroy", "down")):
         shown = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
         assert f"deploy/deploy.sh {word}" in shown.stdout.splitlines()
+
+
+@pytest.mark.parametrize("target", ["deploy", "operator"])
+def test_whoever_deploys_gets_what_the_commands_take(target: str) -> None:
+    lock = "requirements/operator.txt"
+    shown = subprocess.run(["make", "-n", "-W", lock, target], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [line for line in shown.stdout.splitlines() if "pip install" in line and line.endswith(f"-r {lock}")]

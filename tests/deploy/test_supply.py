@@ -1,13 +1,17 @@
 """What is shipped: each lock whole and hashed, listed as a bill of materials, FFmpeg's version looked at."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tomllib
+import venv
 from pathlib import Path
 
 import av
 import pytest
+from packaging.requirements import Requirement
 
 from deploy.plans import ROOT
 
@@ -35,6 +39,67 @@ def test_every_package_has_its_hashes(name: str) -> None:
         re.sub(r"(?m)^(#.*|[a-z0-9][^ ]*==[^ ]+( ; [^\\]+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?)\n", "", text)
         == ""
     )
+
+
+def asked(name: str) -> list[Requirement]:
+    """Return what `make lock` takes from pyproject.toml for a lock."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (options,) = re.findall(rf"^\t\$\(LOCK\) (.*) -o requirements/{name}\.txt$", makefile, re.M)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    group = re.fullmatch(r"--group pyproject\.toml:(\w+)", options)
+    if group:
+        return [Requirement(each) for each in project["dependency-groups"][group[1]]]
+    extras = re.fullmatch(r"pyproject\.toml((?: --extra \w+)*)", options)
+    assert extras
+    parts = [
+        project["project"]["optional-dependencies"][extra] for extra in re.findall(r"--extra (\w+)", extras[1])
+    ]
+    return [Requirement(each) for part in (project["project"]["dependencies"], *parts) for each in part]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_each_lock_holds_what_pyproject_asks_for(name: str) -> None:
+    versions = {package.partition("[")[0]: version for package, version in locked(name).items()}
+    wanted = asked(name)
+    assert wanted
+    assert [str(each) for each in wanted if not each.specifier.contains(versions.get(each.name, "0"))] == []
+
+
+def test_every_lock_is_told_of() -> None:
+    page = (ROOT / "requirements" / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `([a-z]+)\.txt` \|", page, re.M)) == LOCKS
+
+
+@pytest.mark.parametrize(("name", "beside"), [("operator", "demo"), ("gpu", "worker")])
+def test_locks_that_share_an_environment_agree(name: str, beside: str) -> None:
+    one, other = locked(name), locked(beside)
+    assert {package: one[package] for package in one.keys() & other} == {
+        package: other[package] for package in one.keys() & other
+    }
+
+
+def test_an_operators_lock_is_all_that_commands_on_google_cloud_take(tmp_path: Path) -> None:
+    """Nobody is logged in here: that is as far as a command comes, with the clients of all services imported."""
+    home = tmp_path / "bare"
+    venv.create(home, with_pip=True)
+    python = home / "bin" / "python"
+    options = ["--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
+    lock = ROOT / "requirements" / "operator.txt"
+    subprocess.run([python, "-m", "pip", "install", *options, "-r", lock], check=True)
+    bare = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "NO_GCE_CHECK": "true",
+        "PYTHONPATH": str(ROOT / "src"),
+    }
+    main = "from longscribe.cli import main; main()"
+    for words in (["status"], ["watch", "talk.mp3"], ["doctor"]):
+        done = subprocess.run(
+            [python, "-c", main, *words, "--project", "p"], env=bare, capture_output=True, text=True, check=False
+        )
+        said = done.stdout + done.stderr
+        assert "gcloud auth application-default login" in " ".join(said.split()), said
+        assert (done.returncode, "Traceback" in said) == (1, False), said
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -3,6 +3,7 @@
 import re
 
 from deploy.plans import FOLDER, ROOT, Outcome, Terraform
+from longscribe.core import limits
 
 VARIABLES = re.findall(r'^variable "(\w+)"', (FOLDER / "variables.tf").read_text(encoding="utf-8"), re.M)
 
@@ -20,6 +21,7 @@ def test_its_own_tests_pass(tested: Outcome) -> None:
 
 def test_what_is_no_argument_is_refused(spoiled: Terraform) -> None:
     """What stands for Terraform does check."""
+    assert spoiled("validate").code == 0
     with (spoiled.folder / "uploads.tf").open("a") as file:
         file.write('\nresource "google_pubsub_topic" "spoiled" {\n  name  = "n"\n  nonsense = 1\n}\n')
     assert spoiled("validate").code != 0
@@ -47,6 +49,19 @@ def test_every_variable_is_described_and_refuses_something() -> None:
         conditions = len(re.findall(r"^    condition +=", body, re.M))
         assert conditions >= 1, name
         assert refused.count(name) >= conditions, f"tests/variables.tftest.hcl does not try {name}"
+
+
+def test_the_least_and_the_most_of_every_number_are_taken_and_what_is_beyond_is_not() -> None:
+    text = (FOLDER / "variables.tf").read_text(encoding="utf-8")
+    bounds = re.findall(r"var\.(\w+) ([<>])= (\d+)", text)
+    assert len(bounds) == 9
+    taken = (FOLDER / "tests" / "deployment.tftest.hcl").read_text(encoding="utf-8")
+    refused = (FOLDER / "tests" / "variables.tftest.hcl").read_text(encoding="utf-8")
+    for name, side, bound in bounds:
+        assert re.search(rf"^    {name} += {bound}$", taken, re.M), (name, bound)
+        beyond = int(bound) + (1 if side == "<" else -1)
+        assert re.search(rf"^    {name} = {beyond}$", refused, re.M), (name, beyond)
+    assert ("concurrency", "<", str(limits.MAX_LEASES)) in bounds
 
 
 def test_every_exception_from_the_audit_has_its_reason_beside_it() -> None:

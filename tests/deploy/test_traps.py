@@ -1,6 +1,7 @@
 """What a deployment trips over, looked for in every plan: each costs messages, money or data."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -118,6 +119,26 @@ PLACES = {
 }
 
 
+def test_grants_to_googles_own_agents_wait_for_them(plan: Plan) -> None:
+    """They are not there at once in a new project, and nothing can be granted to them before."""
+    text = "".join(file.read_text(encoding="utf-8") for file in FOLDER.glob("*.tf"))
+    depends = {
+        f"{kind}.{name}": "".join(re.findall(r"^  depends_on += \[(.*?)\]$", body, re.M | re.S))
+        for kind, name, body in re.findall(r'^resource "(\w+)" "(\w+)" \{\n(.*?)^\}', text, re.M | re.S)
+    }
+    members = re.compile(r"@gcp-sa-|@gs-project-accounts")
+    granted = {each.address.partition("[")[0] for each in plan.resources if members.search(str(each.values))}
+    assert len(granted) == 7
+    assert [address for address in granted if "time_sleep.agents" not in depends[address]] == []
+    assert seconds(plan.one("time_sleep.agents")["create_duration"]) >= 60
+    for used in (
+        "google_project_service.this",
+        "google_storage_project_service_account.this",
+        "google_pubsub_topic.",
+    ):
+        assert used in depends["time_sleep.agents"]
+
+
 def test_dead_letters_are_moved_by_an_agent_that_may(plan: Plan) -> None:
     publishes = {
         each.values["topic"]
@@ -157,6 +178,8 @@ def test_leases_and_attempts_are_those_of_the_code(plan: Plan) -> None:
         values = plan.one(f'google_pubsub_subscription.chunks["{name}"]')
         assert values["ack_deadline_seconds"] == limits.LEASE_SECONDS
         assert block(values, "dead_letter_policy")["max_delivery_attempts"] == limits.MAX_ATTEMPTS_CLOUD
+    shortest = {seconds(block(each.values, "retry_policy")["minimum_backoff"]) for each in _retried(plan)}
+    assert shortest == {10}  # a failing step is not tried at once, and again, and again
     longest = max(seconds(block(each.values, "retry_policy")["maximum_backoff"]) for each in _retried(plan))
     assert longest < limits.LOST_SECONDS  # a message that only waits is not taken for lost
     assert longest < limits.MISSED_SECONDS
@@ -175,8 +198,10 @@ def test_a_replayed_message_finds_its_audio(tested: Outcome, name: str, days: in
         each.values["name"]: seconds(each.values["message_retention_duration"]) / 86_400
         for each in subscriptions(plan)
     }
-    assert kept["longscribe-chunks-high"] == kept["longscribe-chunks-low"] == days
-    assert kept["longscribe-results-dead"] >= kept["longscribe-results"]
+    assert kept.pop("longscribe-results-dead") == 31
+    assert kept == dict.fromkeys(
+        ("longscribe-chunks-high", "longscribe-chunks-low", "longscribe-chunks-dead", "longscribe-results"), days
+    )
     chunks = plan.one("google_storage_bucket.chunks")
     assert ages(chunks) == [days + 1]
     assert block(chunks, "soft_delete_policy")["retention_duration_seconds"] == 0
@@ -225,6 +250,29 @@ def test_push_is_signed_and_the_assembler_takes_no_other(plan: Plan) -> None:
     }
 
 
+def test_each_component_acts_and_is_built_as_its_own_identity(plan: Plan) -> None:
+    at = "@some-project.iam.gserviceaccount.com"
+    for each in _functions(plan):
+        assert block(each.values, "service_config")["service_account_email"] == f"longscribe-{each.name}{at}"
+        builder = f"projects/some-project/serviceAccounts/longscribe-builder{at}"
+        assert block(each.values, "build_config")["service_account"] == builder
+    assert block(function(plan, "chunker"), "event_trigger")["service_account_email"] == f"longscribe-events{at}"
+    for job in plan.all("google_cloud_run_v2_job"):
+        assert block(job.values, "template", "template")["service_account"] == f"longscribe-chunker{at}"
+    for pool in plan.all("google_cloud_run_v2_worker_pool"):
+        assert block(pool.values, "template")["service_account"] == f"longscribe-worker{at}"
+
+
+def test_the_reconciler_is_called_each_minute_by_the_timer(plan: Plan) -> None:
+    timer = plan.one("google_cloud_scheduler_job.timer")
+    assert (timer["schedule"], block(timer, "http_target")["http_method"]) == ("* * * * *", "POST")
+    target = block(timer, "http_target")["uri"]
+    assert target == "https://longscribe-reconciler-0123456789-ez.a.run.app"
+    token = block(timer, "http_target", "oidc_token")
+    assert token["service_account_email"] == "longscribe-timer@some-project.iam.gserviceaccount.com"
+    assert token["audience"] == target
+
+
 def test_only_what_must_be_is_reached_from_outside(plan: Plan) -> None:
     ingress = {each.name: block(each.values, "service_config")["ingress_settings"] for each in _functions(plan)}
     internal = "ALLOW_INTERNAL_ONLY"
@@ -259,9 +307,15 @@ def test_destroying_meets_no_lock(plans: dict[str, Plan]) -> None:
             assert service.values["disable_on_destroy"] is False
 
 
-def test_a_budget_needs_a_billing_account(plans: dict[str, Plan]) -> None:
+def test_a_budget_needs_a_billing_account(plans: dict[str, Plan], tested: Outcome) -> None:
     assert not plans["empty"].all("google_billing_budget")
-    assert len(plans["cloud_run"].all("google_billing_budget")) == 1
+    for plan, amount in ((plans["cloud_run"], "100"), (tested.plans["most_on_cloud_run"], "250")):
+        (budget,) = plan.all("google_billing_budget")
+        assert budget.values["billing_account"] == "012345-6789AB-CDEF01"
+        assert block(budget.values, "amount", "specified_amount")["units"] == amount
+        assert block(budget.values, "budget_filter")["projects"] == ["projects/123456789012"]
+        told = [rule["threshold_percent"] for rule in blocks(budget.values, "threshold_rules")]
+        assert told == [0.5, 0.9, 1.0]
 
 
 def test_alerts_are_told_to_somebody_who_is_named(plans: dict[str, Plan]) -> None:
@@ -273,6 +327,62 @@ def test_alerts_are_told_to_somebody_who_is_named(plans: dict[str, Plan]) -> Non
     assert not plans["empty"].all("google_monitoring_notification_channel")
 
 
+FLOW = {"longscribe-chunks-high", "longscribe-chunks-low", "longscribe-results"}
+"""The subscriptions that work waits in."""
+
+CHARTS = {
+    "Backlog: messages that wait": ("subscription/num_undelivered_messages", "ALIGN_MAX"),
+    "Age of the oldest, seconds": ("subscription/oldest_unacked_message_age", "ALIGN_MAX"),
+    "Chunks a minute": ("longscribe/chunks", "ALIGN_DELTA"),
+    "Speed of a worker, times real time": ("longscribe/speed", "ALIGN_PERCENTILE_50"),
+    "GPUs asked for": ("longscribe/instances", "ALIGN_PERCENTILE_50"),
+    "Chunks that wait or are worked on": ("longscribe/waiting", "ALIGN_PERCENTILE_50"),
+    "Errors": ("longscribe/errors", "ALIGN_DELTA"),
+    "Dead letters": ("subscription/dead_letter_message_count", "ALIGN_DELTA"),
+}
+
+ALERTS = {
+    "oldest_message": [("subscription/oldest_unacked_message_age", "COMPARISON_GT", 1800, "300s", FLOW)],
+    "dead_letters": [
+        ("subscription/dead_letter_message_count", "COMPARISON_GT", 0, "0s", FLOW),
+        ("subscription/num_undelivered_messages", "COMPARISON_GT", 0, "300s", {"longscribe-results-dead"}),
+    ],
+    "stuck_jobs": [("longscribe/stuck", "COMPARISON_GT", 0, "0s", set())],
+    "idle_gpus": [
+        ("longscribe/instances", "COMPARISON_GT", 0, "1800s", set()),
+        ("longscribe/waiting", "COMPARISON_LT", 1, "1800s", set()),
+    ],
+}
+"""What each looks at: metric, what of it, for how long, of which subscriptions."""
+
+
+def metric(expression: str) -> str:
+    (found,) = re.findall(r'metric\.type="(?:pubsub|logging)\.googleapis\.com/(?:user/)?([a-z_/]+)"', expression)
+    return str(found)
+
+
+def watched(expression: str) -> set[str]:
+    return set(re.findall(r'"(longscribe-[a-z-]+)"', expression))
+
+
+def test_alerts_are_raised_by_what_they_say(plan: Plan) -> None:
+    for each in plan.all("google_monitoring_alert_policy"):
+        looked = [
+            (
+                metric(one["filter"]),
+                one["comparison"],
+                one["threshold_value"] or 0,
+                one["duration"],
+                watched(one["filter"]),
+            )
+            for one in blocks(each.values, "conditions", "condition_threshold")
+        ]
+        assert looked == ALERTS[each.name], each.name
+    # All of its conditions at once, as of any other's one.
+    assert plan.one("google_monitoring_alert_policy.idle_gpus")["combiner"] == "AND"
+    assert plan.one("google_monitoring_alert_policy.dead_letters")["combiner"] == "OR"
+
+
 def test_gpus_are_called_idle_only_after_the_reconciler_had_its_time(plan: Plan) -> None:
     for condition in blocks(
         plan.one("google_monitoring_alert_policy.idle_gpus"), "conditions", "condition_threshold"
@@ -282,8 +392,13 @@ def test_gpus_are_called_idle_only_after_the_reconciler_had_its_time(plan: Plan)
 
 def test_the_dashboard_shows_what_the_flow_needs(plan: Plan) -> None:
     shown = json.loads(plan.one("google_monitoring_dashboard.this")["dashboard_json"])
-    titles = " ".join(tile["widget"]["title"].lower() for tile in shown["mosaicLayout"]["tiles"])
-    for word in ("backlog", "age", "chunks a minute", "speed", "errors", "dead letters", "gpus"):
-        assert word in titles
+    charts = {}
+    for tile in shown["mosaicLayout"]["tiles"]:
+        (data,) = tile["widget"]["xyChart"]["dataSets"]
+        series = data["timeSeriesQuery"]["timeSeriesFilter"]
+        charts[tile["widget"]["title"]] = (metric(series["filter"]), series["aggregation"]["perSeriesAligner"])
+        if "pubsub" in series["filter"]:
+            assert watched(series["filter"]) == FLOW
+    assert charts == CHARTS
     places = [(tile["xPos"], tile["yPos"]) for tile in shown["mosaicLayout"]["tiles"]]
     assert len(set(places)) == len(places)

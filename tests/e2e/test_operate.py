@@ -359,7 +359,7 @@ def test_the_cloud_without_its_packages_says_how_to_get_them() -> None:
     done = run([sys.executable, "-c", code, "status", "--project", "p"])
     assert (done.returncode, sentences(done.stderr)) == (
         2,
-        ["longscribe: Project 'p' takes Google Cloud's packages; install them: pip install 'longscribe[gcp]'."],
+        ["longscribe: Project 'p' takes Google Cloud's packages: run make operator in its clone."],
     )
 
 

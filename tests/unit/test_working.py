@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -23,6 +26,8 @@ from longscribe.services import working
 from longscribe.services.working import Health, Working, resident_bytes
 from longscribe.stages import chunker
 from tests.standins import Bench, Faulty, SystemClock, ToneRecogniser, job_id, spoken
+
+MAIN = Path(__file__).parents[2] / "gpu_service" / "main.py"
 
 SMALL = 2**60
 """Bytes of memory that no process has."""
@@ -251,6 +256,44 @@ def test_a_worker_without_progress_is_not_well(bench: Bench, monkeypatch: pytest
     assert made.well
     monkeypatch.setattr(working, "STUCK_SECONDS", -1.0)
     assert not made.well
+
+
+def stuck(bench: Bench, monkeypatch: pytest.MonkeyPatch, memory: int = SMALL) -> tuple[int, str]:
+    """What a worker returns and logs whose first batch does not end."""
+    monkeypatch.setattr(working, "STUCK_SECONDS", 1.5)
+    free = threading.Event()
+    stream = io.StringIO()
+    try:
+        code = service(bench, stream, memory, recogniser=ToneRecogniser(before=lambda _: free.wait(30))).run()
+    finally:
+        free.set()
+    return code, stream.getvalue()
+
+
+def test_a_worker_that_is_stuck_ends_by_itself_and_gives_its_chunks_back(
+    bench: Bench, event: UploadEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, log = stuck(bench, monkeypatch)
+    assert (code, "Nothing moves any more" in log) == (1, True)
+    assert 2 in [delivery.attempt for delivery in bench.queue.pull(topics.CHUNKS_HIGH, 100)]
+
+
+def test_a_worker_that_is_stuck_while_it_is_exchanged_ends_too(
+    bench: Bench, event: UploadEvent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, log = stuck(bench, monkeypatch, memory=999)
+    assert (code, log.count("The memory has grown")) == (1, 1)
+
+
+def test_a_stuck_thread_does_not_hold_the_process_up() -> None:
+    script = (
+        "import runpy, threading; from longscribe import wiring_cloud; from longscribe.services import working;"
+        "wiring_cloud.working = lambda: threading.Thread(target=threading.Event().wait).start();"
+        "working.serve = lambda *_: 1;"
+        f"runpy.run_path({str(MAIN)!r}, run_name='__main__')"
+    )
+    variables = {**os.environ, "LONGSCRIBE_PROJECT": "some-project"}
+    assert subprocess.run([sys.executable, "-c", script], env=variables, timeout=60, check=False).returncode == 1
 
 
 def test_this_process_holds_some_memory() -> None:

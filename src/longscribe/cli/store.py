@@ -78,7 +78,7 @@ def _deployed(project: str) -> Store:
         from longscribe import wiring_cloud
     except ImportError:  # only then is it known whether they are there
         raise BadInput(
-            f"Project {project!r} takes Google Cloud's packages; install them: pip install 'longscribe[gcp]'."
+            f"Project {project!r} takes Google Cloud's packages: run make operator in its clone."
         ) from None
     operations, checks = wiring_cloud.operating(project)
     return Store(operations, checks=checks)

@@ -1,7 +1,8 @@
 """The worker as a service: the pull loop, a health endpoint, an orderly end.
 
 Nothing relies on that end: a worker that is killed loses its leases, no more. But one that is asked to stop gives
-them back at once, and one whose memory has grown is exchanged for a fresh one between two chunks.
+them back at once, and one whose memory has grown is exchanged for a fresh one between two chunks. One that is stuck
+ends by itself: not every platform asks for its health.
 """
 
 import os
@@ -34,8 +35,8 @@ REPORT_SECONDS = 60.0
 """Between two reports to the documents: one write each."""
 
 STUCK_SECONDS = 300.0
-"""After this long without a pull or a finished batch the worker is not well: the longest batch takes a few seconds
-on a GPU, and minutes of a large model on a CPU."""
+"""After this long without a pull or a finished batch the worker is stuck, and ends: the longest batch takes a few
+seconds on a GPU, and minutes of a large model on a CPU."""
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -83,11 +84,14 @@ class Working:
             if self._clock.now() - reported >= REPORT_SECONDS:
                 reported = self._clock.now()
                 self._report()
-            if self._resident() > self._memory_bytes:
+            if not self.well:
+                self._log("Nothing moves any more: the worker ends for a fresh one", Severity.ERROR)
+                self._loop.abandon()
+                return 1
+            if self._resident() > self._memory_bytes and not self._draining:
                 self._log("The memory has grown: the worker ends for a fresh one")
                 self._draining = True
                 self._loop.drain()
-                thread.join()
         self._loop.stop()
         thread.join(GRACE_SECONDS)
         if thread.is_alive():
