@@ -42,11 +42,17 @@ def _standing(promise: Promise, results: Results) -> str:
     if any(result is not None and result["failures"] for result in found):
         return "**not held**"
     if all(result is not None and result["held"] for result in found):
-        return "held"
+        grown = [proof.name for proof, result in zip(proofs, found, strict=True) if _since(proof, result)]
+        return f"held, but for what came since: {'; '.join(grown)}" if grown else "held"
     lacking = [
         proof.name for proof, result in zip(proofs, found, strict=True) if result is None or not result["held"]
     ]
     return f"not proved yet: {'; '.join(lacking)}"
+
+
+def _since(proof: Proof, result: Mapping[str, Any] | None) -> int:
+    """Return how many units there are by now that nobody has tried."""
+    return max(0, proof.goal() - result["goal"]) if result else 0
 
 
 def _section(proof: Proof, result: Mapping[str, Any] | None) -> str:
@@ -62,6 +68,8 @@ def _section(proof: Proof, result: Mapping[str, Any] | None) -> str:
         state = "held"
     else:
         state = "not finished"
+    if since := _since(proof, result):
+        state += f" ({since} {result['unit']} came since)"
     counts = "".join(f"; {name} {_number(value)}" for name, value in result["counts"].items())
     done = f"{result['done']:,} of {result['goal']:,} {result['unit']}, {result['tests']:,} tests passed{counts}"
     when = f"Commit `{result['commit']}`, {result['date']}, {result['seconds']:,} s on {result['cores']} cores"
