@@ -210,7 +210,8 @@ def _cloud() -> list[str]:
         f"{_head('The cloud path on the emulators', measured)}, {measured['recording']}, medians of"
         f" {measured['rounds']} rounds: from the upload to the first ordered text {first:.1f} s and from the last"
         f" chunk's result to the transcript {last:.2f} s, the model's own time apart; a worker takes"
-        f" {measured['overhead_percent']:.0f} % longer than the bare engine on the same windows.",
+        f" {measured['overhead_percent']:.1f} % longer than the bare engine on the same windows, and"
+        f" {measured['overhead_processor_percent']:.0f} % more processor time.",
     ]
 
 

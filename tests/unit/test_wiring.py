@@ -154,6 +154,21 @@ def test_a_worker_and_an_operator_need_nothing_that_receives_events() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_worker_settles_its_memory_before_anything_starts_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the lanes get what the clients' threads leave: a tenth slower (``benchmarks/cloud.py``)."""
+    done = []
+
+    def stores(*_: object) -> None:
+        done.append("stores")
+        raise BadInput("enough")
+
+    monkeypatch.setattr("longscribe.adapters.memory.keep_memory", lambda: done.append("memory"))
+    monkeypatch.setattr(wiring_cloud, "stores", stores)
+    with pytest.raises(BadInput, match="enough"):
+        wiring_cloud.working({"GOOGLE_CLOUD_PROJECT": "p"})
+    assert done == ["memory", "stores"]
+
+
 def test_a_worker_is_told_what_it_runs_on_by_a_name_that_has_a_price() -> None:
     named = {"GOOGLE_CLOUD_PROJECT": "p", "LONGSCRIBE_MACHINE": "t4-spot"}
     assert wiring_cloud.environment(named).machine == "t4-spot"
