@@ -1,12 +1,13 @@
 """Ours beside other ways to find where a recording can be cut: seconds and memory, on the same file.
 
-    python -m benchmarks.cutters [--hours 0.5] [--rounds 3] [--json OUT.json]
+    python -m benchmarks.cutters [--rounds 3] [--json OUT.json]
 
-The recording is made: m4a, 44.1 kHz, stereo, half an hour of it, for `pydub.silence.split_on_silence` must survive.
-Every way is a process of its own, run in turn; medians count. Ours is the whole chunker: decode, detect, plan,
-encode, store, queue. The others do less: none of them writes a chunk.
+The recordings are made: m4a, 44.1 kHz, stereo; half an hour, for `pydub.silence.split_on_silence` must survive, and
+6.8 hours for those that hold little of it at once. Every way is a process of its own, run in turn; medians count.
+Ours is the whole chunker: decode, detect, plan, encode, store, queue. The others do less: none writes a chunk.
 
 - *ffmpeg, decoding alone*: to nowhere, at the file's own rate
+- *ffmpeg, to 16 kHz, mono*: what a detector can hear, to nowhere
 - *ffmpeg silencedetect*: -30 dB, 0.5 s
 - *faster-whisper's detector*: `decode_audio` and `get_speech_timestamps`, Silero over everything
 - *split_on_silence*: on samples at 16 kHz, one channel, decoded before its time begins; -30 dBFS, 500 ms
@@ -21,13 +22,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import longfile
 from benchmarks.figures import keep
 from benchmarks.peers import peer
+
+SHORT_HOURS, LONG_HOURS = 0.5, 6.8
 
 QUIET_DB = -30
 """Below which ffmpeg and pydub hear silence: the recording's speech is louder, its noise is not."""
@@ -48,6 +51,11 @@ def ffmpeg(path: Path, *filters: str) -> float:
     command = [peer("ffmpeg"), "-nostdin", "-v", "error", "-i", path, "-vn", *filters, "-f", "null", "-"]
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - began
+
+
+def resampled(path: Path) -> float:
+    """Have ffmpeg decode to what a detector can hear."""
+    return ffmpeg(path, "-ar", "16000", "-ac", "1", "-c:a", "pcm_s16le")
 
 
 def silencedetect(path: Path) -> float:
@@ -82,10 +90,13 @@ def split_on_silence(path: Path) -> float:
 WAYS: dict[str, Callable[[Path], float]] = {
     "longscribe, the whole chunker": ours,
     "ffmpeg, decoding alone": ffmpeg,
+    "ffmpeg, to 16 kHz, mono": resampled,
     "ffmpeg silencedetect": silencedetect,
     "faster-whisper's detector": silero,
     "pydub split_on_silence": split_on_silence,
 }
+STREAMING = list(WAYS)[:4]
+"""Those whose memory does not grow with every sample."""
 
 
 def alone(name: str, path: Path) -> tuple[float, float]:
@@ -102,9 +113,20 @@ def largest() -> float:
     return max(resource.getrusage(each).ru_maxrss for each in who) / 1000
 
 
-def compare(path: Path, rounds: int) -> list[dict[str, Any]]:
-    """Run every way in turn; return a row for each."""
-    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in WAYS}
+def compare(hours: float, ways: Iterable[str], rounds: int) -> dict[str, Any]:
+    """Make a recording and run ``ways`` on it, in turn; return a row for each."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "recording.m4a"
+        # In another process: whoever is started inherits the peak of this one.
+        maker = multiprocessing.get_context("spawn").Process(target=longfile.write, args=(path, hours))
+        maker.start()
+        maker.join()
+        return {"hours": hours, "rows": in_turn(path, ways, rounds)}
+
+
+def in_turn(path: Path, ways: Iterable[str], rounds: int) -> list[dict[str, Any]]:
+    """Run ``ways`` ``rounds`` times in turn; return a row for each."""
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, taken in runs.items():
             taken.append(alone(name, path))
@@ -124,7 +146,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recording", nargs="?", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
-    parser.add_argument("--hours", type=float, default=0.5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -132,21 +153,15 @@ def main() -> None:
         seconds = WAYS[options.way](options.recording)
         print(seconds, largest())
         return
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "recording.m4a"
-        # In another process: whoever is started inherits the peak of this one.
-        maker = multiprocessing.get_context("spawn").Process(target=longfile.write, args=(path, options.hours))
-        maker.start()
-        maker.join()
-        rows = compare(path, options.rounds)
-    ours_took = rows[0]["median_seconds"]
-    print("| | seconds | ours takes | largest process MB |\n|---|---|---|---|")
-    for row in rows:
-        share = ours_took / row["median_seconds"]
-        print(f"| {row['name']} | {row['median_seconds']} | {share:.2f} × | {row['largest_process_mb']} |")
+    lengths = [compare(SHORT_HOURS, WAYS, options.rounds), compare(LONG_HOURS, STREAMING, options.rounds)]
+    for length in lengths:
+        ours_took = length["rows"][0]["median_seconds"]
+        print(f"| {length['hours']} hours | seconds | ours takes | largest process MB |\n|---|---|---|---|")
+        for row in length["rows"]:
+            share = ours_took / row["median_seconds"]
+            print(f"| {row['name']} | {row['median_seconds']} | {share:.2f} × | {row['largest_process_mb']} |")
     if options.json:
-        figures = {"hours": options.hours, "cores": len(os.sched_getaffinity(0)), "rows": rows}
-        keep(options.json, figures)
+        keep(options.json, {"cores": len(os.sched_getaffinity(0)), "lengths": lengths})
 
 
 if __name__ == "__main__":

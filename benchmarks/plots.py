@@ -48,16 +48,19 @@ def chunking() -> None:
 def cutters() -> None:
     """Draw ways to find where to cut beside each other."""
     plt = pyplot()
-    figures = _read("cutters")
-    drawn, axes = plt.subplots(figsize=(8, 3))
-    for number, row in enumerate(figures["rows"]):
-        took = row["median_seconds"]
-        axes.barh(number, took, color=OTHERS if number else OURS)
-        axes.text(took, number, f" {took:.1f} s, {row['largest_process_mb']} MB", va="center")
-    axes.set_yticks(range(len(figures["rows"])), [row["name"] for row in figures["rows"]])
-    axes.invert_yaxis()
-    axes.margins(x=0.25)
-    axes.set(xscale="log", xlabel="seconds", title=f"{figures['hours']:g} hours of m4a")
+    lengths = _read("cutters")["lengths"]
+    sizes = [len(length["rows"]) for length in lengths]
+    drawn, parts = plt.subplots(len(lengths), figsize=(8, 5), height_ratios=sizes, sharex=True)
+    for axes, length in zip(parts, lengths, strict=True):
+        for number, row in enumerate(length["rows"]):
+            took = row["median_seconds"]
+            axes.barh(number, took, color=OTHERS if number else OURS)
+            axes.text(took, number, f" {took:.1f} s, {row['largest_process_mb']} MB", va="center")
+        axes.set_yticks(range(len(length["rows"])), [row["name"] for row in length["rows"]])
+        axes.invert_yaxis()
+        axes.margins(x=0.25)
+        axes.set(xscale="log", title=f"{length['hours']:g} hours of m4a")
+    parts[-1].set(xlabel="seconds")
     save(drawn, "cutters")
     plt.close(drawn)
 

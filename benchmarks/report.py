@@ -99,20 +99,22 @@ def _speed(rows: list[dict[str, Any]]) -> list[str]:
 
 def _cutters() -> list[str]:
     measured = _read("cutters")
-    rows = measured["rows"]
-    ours = rows[0]["median_seconds"]
-    return [
-        f"{_head('Finding where to cut', measured)}, {measured['hours']:g} hours of the same: ours decodes,"
-        f" detects, cuts, encodes and stores; the others only look. Medians of {len(rows[0]['seconds'])}.",
+    rounds = len(measured["lengths"][0]["rows"][0]["seconds"])
+    lines = [
+        f"{_head('Finding where to cut', measured)}, the same kind of recording: ours decodes, detects, cuts,"
+        f" encodes and stores; the others only decode or look. Medians of {rounds}.",
         "",
-        "| | seconds | ours is | largest process |",
-        "|---|---|---|---|",
-        *(
-            f"| {row['name']} | {row['median_seconds']:.1f} | {row['median_seconds'] / ours:.2f} × as fast"
-            f" | {row['largest_process_mb']} MB |"
-            for row in rows
-        ),
+        "| hours | | seconds | ours is | largest process |",
+        "|---|---|---|---|---|",
     ]
+    for length in measured["lengths"]:
+        ours = length["rows"][0]["median_seconds"]
+        lines += [
+            f"| {length['hours']:g} | {row['name']} | {row['median_seconds']:.1f}"
+            f" | {row['median_seconds'] / ours:.2f} × as fast | {row['largest_process_mb']} MB |"
+            for row in length["rows"]
+        ]
+    return lines
 
 
 def _loading() -> list[str]:
