@@ -32,6 +32,9 @@ from longscribe.stages.worker import Prepared, Unrun, WorkerPorts, conclude, pre
 IDLE_SECONDS = 0.05
 """Between two empty pulls of a local queue; a pull of a remote one waits by itself."""
 
+LEAST_WINDOWS = 2
+"""A lane takes as many, if there are: on a CPU one alone costs a fifth more than one of two."""
+
 LOW_PATIENCE_SECONDS = 60.0
 """How long the low topic may wait before it gets one lease ahead of the high one."""
 
@@ -237,8 +240,9 @@ class PullLoop:
         if others or not together:
             return []
         recogniser = self._ports.recogniser
-        # A full batch is cheapest, but a job's last windows are spread over the lanes.
-        share = math.ceil(len(together) / recogniser.lanes) if self._last else recogniser.batch
+        share = recogniser.batch
+        if self._last:  # a job's last windows are spread over the lanes
+            share = max(LEAST_WINDOWS, math.ceil(len(together) / recogniser.at_once))
         batch = together[: min(share, recogniser.batch)]
         taken = set(batch)
         self._ready = deque(place for place in self._ready if place not in taken)

@@ -182,6 +182,19 @@ def test_a_batch_is_never_larger_than_the_device_likes(bench: Bench) -> None:
     assert bench.text(event) == words(COUNT)
 
 
+@pytest.mark.parametrize(("count", "batches"), [(30, [1]), (60, [2]), (100, [1, 2]), (140, [2, 2]), (190, [2, 3])])
+def test_a_jobs_last_windows_are_spread_over_the_lanes_by_twos(
+    bench: Bench, count: int, batches: list[int]
+) -> None:
+    event = bench.upload(spoken(count), chunk_seconds="200")
+    chunker.chunk(event, bench.chunker())
+    (chunk,) = bench.chunks(event)
+    assert len(chunk.task.windows) == sum(batches)
+    with running(bench, blobs=Slow(bench.blobs, 0.2)):  # meanwhile the queue is found empty
+        finish(bench, event)
+    assert sorted(map(len, bench.recogniser.batches)) == batches
+
+
 def poison(chunk: int, bench: Bench, event: UploadEvent) -> Callable[[Sequence[WindowAudio]], None]:
     """The device fails whenever it meets the words of one chunk."""
     bad = set(said(chunk, bench, event))

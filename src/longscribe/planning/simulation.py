@@ -21,6 +21,7 @@ from typing import Any
 import simpy
 
 from longscribe.core.limits import LEASE_SECONDS, LEASES
+from longscribe.pulling import LEAST_WINDOWS
 
 Steps = Generator[simpy.Event, Any, None]
 
@@ -335,7 +336,9 @@ class _Worker:
             together = [place for place in self._ready if place[0] is self._ready[0][0]]
         elif any(chunk.suspect for chunk in self._in_flight):
             return []
-        share = math.ceil(len(together) / self._how.lanes) if self._last else self._how.batch
+        share = self._how.batch
+        if self._last:
+            share = max(LEAST_WINDOWS, math.ceil(len(together) / self._how.at_once))
         batch = together[: min(share, self._how.batch)]
         for place in batch:
             self._ready.remove(place)
