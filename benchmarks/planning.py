@@ -94,7 +94,12 @@ def engine(samples: Samples, rounds: int) -> dict[str, Any]:
                     "seconds": round(statistics.median(took), 3),
                 }
             )
-    return {"load_seconds": round(statistics.median(loads), 2), "lanes": whisper.lanes, "batch": whisper.batch, "rows": rows}
+    return {
+        "load_seconds": round(statistics.median(loads), 2),
+        "lanes": whisper.lanes,
+        "batch": whisper.batch,
+        "rows": rows,
+    }
 
 
 def spent() -> float:
