@@ -241,7 +241,7 @@ class PullLoop:
             return []
         recogniser = self._ports.recogniser
         share = recogniser.batch
-        if self._last:  # a job's last windows are spread over the lanes
+        if self._last:  # a job's last windows are spread
             share = max(LEAST_WINDOWS, math.ceil(len(together) / recogniser.at_once))
         batch = together[: min(share, recogniser.batch)]
         taken = set(batch)
