@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 import wave
 from collections.abc import Sequence
 from contextlib import suppress
@@ -96,7 +97,13 @@ def test_leaving_a_stream_early_stops_everything(
     talk: Path, recogniser: ToneRecogniser, media: PcmMedia, tmp_path: Path
 ) -> None:
     before = set(threading.enumerate())
-    recogniser.seconds, recogniser.batch = 0.1, 1
+    recogniser.batch = 1
+
+    def hold(windows: Sequence[WindowAudio]) -> None:
+        if len(recogniser.batches) > 3:
+            time.sleep(3)
+
+    recogniser.before = hold
 
     async def leave() -> None:
         async for _ in longscribe.stream(talk, language="en", chunk_seconds=10.0, state=tmp_path / "state"):
@@ -106,6 +113,7 @@ def test_leaving_a_stream_early_stops_everything(
     assert set(threading.enumerate()) <= before
     assert media.open == 0
     heard = len(recogniser.batches)
+    recogniser.before = lambda windows: None
     assert longscribe.transcribe(
         talk, language="en", chunk_seconds=10.0, state=tmp_path / "state"
     ).text.split() == words(COUNT)
