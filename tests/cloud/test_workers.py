@@ -9,26 +9,26 @@ from local_cloud import emulators
 from local_cloud.deployment import LocalCloud
 from longscribe.core.limits import LEASES
 from longscribe.documents import JobState
-from tests.cloud.conftest import HASHING
+from tests.cloud.conftest import HASHING, LEASE
 from tests.cloud.people import Person, speech, until
 from tests.cloud.proxies import GrpcProxy
 
 CHUNKS = 211
 """As many as 6.8 hours of speech give at the default length; here each holds 10 s of it."""
 
-SLOW = "0.5"
+SLOW = "1"
 """Seconds a window."""
 
-MEASURED_SECONDS = 6.0
+MEASURED_SECONDS = 12.0
 
 
 class Leases(GrpcProxy):
-    """Counts what one worker holds."""
+    """Counts what one worker holds: a lease that was not renewed in time is held no more."""
 
     def __init__(self, target: str) -> None:
         super().__init__(target, keep=False)
         self._lock = threading.Lock()
-        self._held: set[str] = set()
+        self._held: dict[str, float] = {}  #: by lease: when it ends
         self.most = 0  #: at any moment
         self.done = 0
         self.on_answer["Pull"] = self._pulled
@@ -36,21 +36,23 @@ class Leases(GrpcProxy):
         self.on_request["ModifyAckDeadline"] = self._modified
 
     def _pulled(self, answer: bytes) -> None:
+        pulled = [one.ack_id for one in PullResponse.deserialize(answer).received_messages]
         with self._lock:
-            self._held |= {one.ack_id for one in PullResponse.deserialize(answer).received_messages}
+            now = time.monotonic()
+            self._held = {lease: end for lease, end in self._held.items() if end > now}
+            self._held |= dict.fromkeys(pulled, now + LEASE)
             self.most = max(self.most, len(self._held))
 
     def _acknowledged(self, request: bytes) -> None:
-        ended = set(AcknowledgeRequest.deserialize(request).ack_ids)
         with self._lock:
-            self.done += len(ended & self._held)
-            self._held -= ended
+            for lease in AcknowledgeRequest.deserialize(request).ack_ids:
+                self.done += self._held.pop(lease, None) is not None
 
     def _modified(self, request: bytes) -> None:
         modified = ModifyAckDeadlineRequest.deserialize(request)
-        if modified.ack_deadline_seconds == 0:
-            with self._lock:
-                self._held -= set(modified.ack_ids)
+        with self._lock:
+            end = time.monotonic() + modified.ack_deadline_seconds
+            self._held |= {lease: end for lease in modified.ack_ids if lease in self._held}
 
 
 def done_in(workers: list[Leases], seconds: float) -> int:

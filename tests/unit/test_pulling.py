@@ -172,7 +172,7 @@ def test_lanes_share_the_windows_of_all_held_chunks(bench: Bench) -> None:
 
 
 def test_a_batch_is_never_larger_than_the_device_likes(bench: Bench) -> None:
-    bench.recogniser.batch, bench.recogniser.lanes = 3, 1
+    bench.recogniser.batch, bench.recogniser.lanes, bench.recogniser.at_once = 3, 1, 1
     event = bench.upload(spoken(COUNT), chunk_seconds="100")
     chunker.chunk(event, bench.chunker())
     assert max(len(chunk.task.windows) for chunk in bench.chunks(event)) > 3
@@ -190,7 +190,7 @@ def test_a_jobs_last_windows_are_spread_over_the_lanes_by_twos(
     chunker.chunk(event, bench.chunker())
     (chunk,) = bench.chunks(event)
     assert len(chunk.task.windows) == sum(batches)
-    with running(bench, blobs=Slow(bench.blobs, 0.2)):  # meanwhile the queue is found empty
+    with running(bench, blobs=Slow(bench.blobs, 0.6)):  # meanwhile the queue is found empty
         finish(bench, event)
     assert sorted(map(len, bench.recogniser.batches)) == batches
 
@@ -415,13 +415,13 @@ def test_a_full_disk_ends_the_loop_and_loses_nothing(bench: Bench, event: Upload
 
 
 def test_leases_are_renewed_while_a_long_batch_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "LEASE_SECONDS", 0.6)
-    bench = Bench(tmp_path, SystemClock(), lease_seconds=0.6)
+    monkeypatch.setattr(limits, "LEASE_SECONDS", 1.5)
+    bench = Bench(tmp_path, SystemClock(), lease_seconds=1.5)
     event = bench.upload(spoken(20))
     chunker.chunk(event, bench.chunker())
-    bench.recogniser.seconds = 2.0
+    bench.recogniser.seconds = 4.0
     with running(bench) as told:
-        time.sleep(1.2)
+        time.sleep(3.0)
         assert bench.queue.pull(topics.CHUNKS_HIGH, 10) == []  # all still leased
         finish(bench, event)
     assert told == []
@@ -524,7 +524,7 @@ def test_stop_returns_once_the_batch_under_way_is_done(bench: Bench, event: Uplo
     loop.start()
     assert begun.wait(5)
     loop.loop.stop()
-    loop.join(3)
+    loop.join()
     assert loop.errors == []
     with running(bench):
         finish(bench, event)
@@ -564,11 +564,11 @@ def test_the_time_that_a_lane_waits_for_a_queued_chunk_is_told(bench: Bench, eve
 
 def test_a_worker_that_waits_for_the_next_recording_is_idle_for_none(bench: Bench) -> None:
     with running(bench):
-        time.sleep(0.6)
+        time.sleep(3.0)
         event = bench.upload(spoken(10))
         chunker.chunk(event, bench.chunker())
         until(lambda: idle(bench))
     bench.assemble()
     (chunk,) = bench.chunks(event)
     assert chunk.result is not None
-    assert chunk.result.provenance.idle_seconds < 0.5
+    assert chunk.result.provenance.idle_seconds < 2.5
