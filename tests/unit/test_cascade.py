@@ -243,7 +243,7 @@ class TestSilero:
         assert np.flatnonzero(heard).tolist() == [3, 4, 5, 6]
 
     def test_a_model_that_is_not_there_is_one_sentence(self, tmp_path: Path) -> None:
-        with pytest.raises(BadInput, match=r"is not at .*; install"):
+        with pytest.raises(BadInput, match=r"is not at .*; run make demo"):
             wiring.detector(tmp_path / "gone.onnx")
 
     def test_a_file_that_is_no_model_is_one_sentence(self, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ class TestSilero:
         got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
         assert (got.stdout, got.stderr) == ("[]\n", "")
         monkeypatch.setattr("longscribe.adapters.silero.find_spec", lambda name: None)
-        with pytest.raises(BadInput, match="install longscribe"):
+        with pytest.raises(BadInput, match="run make demo"):
             locate()
 
     def test_it_is_what_a_whole_stretch_needs(self, cascade: Cascade) -> None:

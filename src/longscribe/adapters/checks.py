@@ -67,7 +67,7 @@ def _installed(package: str) -> Answer:
     try:
         return Verdict.OK, f"{package} {version(package)}", None
     except PackageNotFoundError:
-        return Verdict.FAIL, f"{package} is not installed", "run make demo, or install longscribe[whisper,cli]"
+        return Verdict.FAIL, f"{package} is not installed", "run make demo in its clone"
 
 
 def media() -> Answer:

@@ -48,7 +48,7 @@ class Silero:
     def __init__(self, model: Path) -> None:
         """Take the ONNX file ``model``. Raises `BadInput` if it is not there."""
         if not model.is_file():
-            raise BadInput(f"Silero's model is not at {model}; install longscribe[whisper] again.")
+            raise BadInput(f"Silero's model is not at {model}; run make demo in the clone, which installs it.")
         self._model = model
 
     @cached_property
@@ -104,5 +104,5 @@ def locate() -> Path:
         return beside
     found = find_spec("faster_whisper")
     if found is None or found.origin is None:
-        raise BadInput("Silero's model comes with faster-whisper, which is missing; install longscribe[whisper].")
+        raise BadInput("Silero's model comes with faster-whisper, which is missing; run make demo in the clone.")
     return Path(found.origin).parent / "assets" / MODEL
