@@ -60,6 +60,7 @@ check: .venv/dev.stamp
 bench: .venv/dev.stamp .venv/peers.stamp
 	$(BIN)/python -m benchmarks.machine > docs/figures/machine.json
 	$(BIN)/python -m benchmarks.pipeline speed --json docs/figures/speed.json
+	$(BIN)/python -m benchmarks.steps --json docs/figures/steps.json
 	$(BIN)/python -m benchmarks.pipeline accuracy --json docs/figures/accuracy.json
 	$(BIN)/python -m benchmarks.missed_speech --json docs/figures/missed_speech.json
 	$(BIN)/python -m benchmarks.chunking --json docs/figures/chunking.json

@@ -3,7 +3,8 @@
     python -m benchmarks.chunking [RECORDING…] [--json OUT.json]
 
 Without arguments it makes recordings of half an hour to 13.6 hours (m4a, 44.1 kHz, stereo) in a temporary
-directory, and one of 6.8 hours in noise, most of which both speech detectors have to hear.
+directory, one of 6.8 hours in noise, most of which both speech detectors have to hear, and two as mp3: FFmpeg holds
+the index of an m4a, which names every packet, in memory.
 The whole stage is measured: decode, detect, plan, encode, write, queue. Memory is summed over the process and its
 children (PSS: shared pages counted once), sampled ten times a second.
 """
@@ -29,8 +30,12 @@ from longscribe.documents import Chunk, Job
 from longscribe.messages import UploadEvent
 from longscribe.stages import chunker
 
-MADE = ((0.5, None), (1.0, None), (2.0, None), (6.8, None), (13.6, None), (6.8, 10.0))
-"""Hours, and decibels from the noise, if any, up to the speech."""
+MADE = (
+    *((hours, "m4a", None) for hours in (0.5, 1.0, 2.0, 6.8, 13.6)),
+    (6.8, "m4a", 10.0),
+    *((hours, "mp3", None) for hours in (0.5, 13.6)),
+)
+"""Hours, format, and decibels from the noise, if any, up to the speech."""
 
 
 class Memory(threading.Thread):
@@ -67,13 +72,19 @@ def _pss(pid: int) -> int:
 
 
 def measure(path: Path, home: Path) -> dict[str, Any]:
-    """Chunk one recording, as the function would, and return the figures."""
+    """Chunk one recording, as the function would, and return the figures, those of memory included."""
+    memory = Memory()
+    memory.start()
+    figures = cut(path, home)
+    return {**figures, "peak_memory_mb": round(memory.stop())}
+
+
+def cut(path: Path, home: Path) -> dict[str, Any]:
+    """Chunk one recording, as the function would, and return its figures but for memory."""
     return_memory()
     stores = wiring.local_stores(home)
     workers = wiring.environment(os.environ).decode_workers
     found = stores.blobs.stat(str(path.parent.resolve()), path.name)
-    memory = Memory()
-    memory.start()
     began, cpu = time.monotonic(), os.times()
     with ThreadPoolExecutor(chunker.DEPTH) as executor:
         ports = chunker.ChunkerPorts(
@@ -89,7 +100,6 @@ def measure(path: Path, home: Path) -> dict[str, Any]:
         )
         outcome = chunker.chunk(UploadEvent(found.ref, found.size, {}), ports)
     took, after = time.monotonic() - began, os.times()
-    peak = memory.stop()
     (job,) = stores.jobs.jobs()
     chunks = list(stores.jobs.chunks(job.job_id))
     first = chunks[0].updated - job.created
@@ -103,7 +113,6 @@ def measure(path: Path, home: Path) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "seconds": round(took, 1),
         "processor_seconds": round(sum(after[:4]) - sum(cpu[:4]), 1),
-        "peak_memory_mb": round(peak),
         "first_chunk_seconds": round(first, 2),
         "chunks": job.seal.chunks,
         "judged_by_silero_percent": _second(job, chunks),
@@ -133,8 +142,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         recordings = options.recordings
-        for hours, snr in () if recordings else MADE:
-            path = Path(directory) / f"{hours:g} hours{'' if snr is None else f', noise, {snr:g} dB'}.m4a"
+        for hours, ending, snr in () if recordings else MADE:
+            path = Path(directory) / f"{hours:g} hours{'' if snr is None else f', noise, {snr:g} dB'}.{ending}"
             longfile.write(path, hours, snr=snr)
             recordings = [*recordings, path]
         rows = [afresh(path, Path(directory) / f"home-{number}") for number, path in enumerate(recordings)]

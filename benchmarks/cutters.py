@@ -39,10 +39,10 @@ PAUSE_SECONDS = 0.5
 
 def ours(path: Path) -> float:
     """Run our chunker; return its seconds."""
-    from benchmarks.chunking import measure
+    from benchmarks.chunking import cut
 
     with tempfile.TemporaryDirectory() as home:
-        return float(measure(path, Path(home))["seconds"])
+        return float(cut(path, Path(home))["seconds"])
 
 
 def ffmpeg(path: Path, *filters: str) -> float:

@@ -35,11 +35,14 @@ def chunking() -> None:
     """Draw the chunker's seconds and memory over the length of the recording."""
     plt = pyplot()
     rows = [row for row in _read("chunking")["rows"] if "noise" not in row["recording"]]
-    hours = [row["hours"] for row in rows]
     drawn, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5))
-    left.plot(hours, [row["seconds"] for row in rows], "o-", color=OURS)
-    left.set(xlabel="hours", ylabel="seconds", title="Chunking m4a, 44.1 kHz, stereo", ylim=(0, None))
-    right.plot(hours, [row["peak_memory_mb"] for row in rows], "o-", color=OURS)
+    for ending, colour in (("m4a", OURS), ("mp3", "tab:orange")):
+        own = [row for row in rows if row["recording"].endswith(ending)]
+        hours = [row["hours"] for row in own]
+        left.plot(hours, [row["seconds"] for row in own], "o-", color=colour, label=ending)
+        right.plot(hours, [row["peak_memory_mb"] for row in own], "o-", color=colour, label=ending)
+    right.legend(loc="lower right")
+    left.set(xlabel="hours", ylabel="seconds", title="Chunking, 44.1 kHz, stereo", ylim=(0, None))
     right.set(xlabel="hours", ylabel="MB, all processes", title="Peak memory", ylim=(0, None))
     save(drawn, "chunking")
     plt.close(drawn)

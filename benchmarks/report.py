@@ -33,6 +33,8 @@ def report() -> str:
             "",
             "![Speed](docs/figures/speed.png)",
             "",
+            *_steps(),
+            "",
             f"{_head('Accuracy', accuracy)} by chunk length, the same recording, clean and with pink noise 10 dB"
             f" below its speech; speech found by {accuracy['detector']}:",
             "",
@@ -52,12 +54,13 @@ def report() -> str:
                 for row in missed["rows"]
             ),
             "",
-            f"{_head('Chunking', chunking)}, m4a, 44.1 kHz, stereo: decode, detect, cut, encode, store and queue.",
+            f"{_head('Chunking', chunking)}, 44.1 kHz, stereo: decode, detect, cut, encode, store and queue. What"
+            " grows with an m4a is its own index, which names every packet and is FFmpeg's to hold.",
             "",
             "| | seconds | peak memory, all processes | first chunk after |",
             "|---|---|---|---|",
             *(
-                f"| {row['hours']:g} hours{', in noise' if 'noise' in row['recording'] else ''}"
+                f"| {Path(row['recording']).suffix[1:]}, {Path(row['recording']).stem}"
                 f" | {row['seconds']:.0f} | {row['peak_memory_mb']} MB"
                 f" | {row['first_chunk_seconds']:.1f} s |"
                 for row in chunking["rows"]
@@ -95,6 +98,27 @@ def _speed(rows: list[dict[str, Any]]) -> list[str]:
             for row in rows
         ),
     ]
+
+
+def _steps() -> list[str]:
+    measured = _read("steps")
+    return [
+        f"{_head('Where the time goes', measured)}, {measured['model']}, {measured['compute_type']}: processor"
+        " seconds a window, by the width of the beam, and what that gets wrong. Ours is 5; 1 is greedy decoding.",
+        "",
+        "| | beam | encoder | decoding | word times | rest | together | word error rate |",
+        "|---|---|---|---|---|---|---|---|",
+        *(
+            f"| {row['recording']} | {row['beam']} | "
+            + " | ".join(f"{seconds:.2f}" for seconds in (*row["seconds_a_window"].values(), _together(row)))
+            + f" | {row['wer']:.1%} |"
+            for row in measured["rows"]
+        ),
+    ]
+
+
+def _together(row: dict[str, Any]) -> float:
+    return float(sum(row["seconds_a_window"].values()))
 
 
 def _cutters() -> list[str]:
