@@ -104,7 +104,8 @@ def _steps() -> list[str]:
     measured = _read("steps")
     return [
         f"{_head('Where the time goes', measured)}, {measured['model']}, {measured['compute_type']}: processor"
-        " seconds a window, by the width of the beam, and what that gets wrong. Ours is 5; 1 is greedy decoding.",
+        " seconds a window, by the width of the beam, and what that gets wrong. Ours is 5; 1 is greedy decoding."
+        " The windows, and so the errors, are others than above: speech is sought in the whole recording at once.",
         "",
         "| | beam | encoder | decoding | word times | rest | together | word error rate |",
         "|---|---|---|---|---|---|---|---|",
