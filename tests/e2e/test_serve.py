@@ -446,9 +446,9 @@ def test_rerun_by_another_process(tmp_path: Path, lost: bool, monkeypatch: pytes
 
 def test_jobs_cancelled_or_deleted_by_another_process(tmp_path: Path) -> None:
     with serving(tmp_path, seconds=0.3) as service:
-        service.drop("cancelled.m4a", spoken(200))
-        service.drop("deleted.m4a", spoken(200))
-        service.until(lambda: len(service.heard()) > 4)
+        service.drop("cancelled.m4a", spoken(600))
+        service.drop("deleted.m4a", spoken(600))
+        service.until(lambda: [job.state for job in jobs(tmp_path).values()] == [JobState.TRANSCRIBING] * 2)
         with stores(tmp_path) as opened:
             found = {job.recording.name: job for job in opened.jobs.jobs()}
             opened.jobs.move(found["cancelled.m4a"].job_id, JobState.TRANSCRIBING, JobState.CANCELLED)
@@ -465,7 +465,7 @@ def test_jobs_cancelled_or_deleted_by_another_process(tmp_path: Path) -> None:
 
 def test_another_model_begins_unfinished_recordings_afresh(tmp_path: Path) -> None:
     with serving(tmp_path, seconds=0.3) as service:
-        service.drop("a.m4a", spoken(100))
+        service.drop("a.m4a", spoken(600))
         service.until(lambda: len(service.heard()) > 4)
         service.end(signal.SIGKILL)
     with serving(tmp_path, seconds=5.0) as service:
@@ -475,7 +475,7 @@ def test_another_model_begins_unfinished_recordings_afresh(tmp_path: Path) -> No
         service.wait("transcripts/a.json")
         service.until((tmp_path / "transcripts" / "a.txt").exists)
         document = json.loads((tmp_path / "transcripts" / "a.json").read_text())
-        assert service.text("a") == words(100)
+        assert service.text("a") == words(600)
     assert document["provenance"]["models"] == ["small"]
 
 
