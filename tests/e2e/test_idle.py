@@ -1,4 +1,4 @@
-"""The model never waits for the stores: with each of their calls 200 ms slower it has its next windows at once."""
+"""The model never waits for the stores: with each of their calls 100 ms slower it has its next windows at once."""
 
 import time
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from longscribe.wiring import LocalStores, local_stores
 from tests.e2e.commands import tone_machine
 from tests.standins import Slow, ToneRecogniser, spoken, words
 
-DELAY = 0.2
-"""Seconds added to each call of a store: some ten times what a cloud's take."""
+DELAY = 0.1
+"""Seconds added to each call of a store: some five times what a cloud's take."""
 
 COUNT = 1600
 """Words: over twenty minutes, some 23 chunks of two windows."""
