@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 import wave
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ import longscribe
 from longscribe import api, wiring
 from longscribe.adapters.media.av_media import AvMedia
 from longscribe.core.transcript import Segment, Status, Transcript
+from longscribe.embedded import Embedded
 from longscribe.errors import BadInput, NoSpace, OverLimit
 from longscribe.ports import WindowAudio
 from tests.e2e.commands import tone_machine
@@ -94,29 +94,42 @@ def test_segments_come_while_work_goes_on(talk: Path, recogniser: ToneRecogniser
 
 
 def test_leaving_a_stream_early_stops_everything(
-    talk: Path, recogniser: ToneRecogniser, media: PcmMedia, tmp_path: Path
+    recogniser: ToneRecogniser, media: PcmMedia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Once the first words were heard, the model goes on only when it is told to stop: the rest is not heard."""
     before = set(threading.enumerate())
+    long = tmp_path / "long.pcm"
+    long.write_bytes(spoken(4 * COUNT).tobytes())
     recogniser.batch = 1
+    awaited = set(words(COUNT // 2))
+    stopped = threading.Event()
 
     def hold(windows: Sequence[WindowAudio]) -> None:
-        if len(recogniser.batches) > 3:
-            time.sleep(3)
+        if not awaited:
+            stopped.wait(20)
+        awaited.difference_update(word.text.strip() for window in windows for word in tones(window.samples))
 
     recogniser.before = hold
+    stop = Embedded.stop
+
+    def stopping(work: Embedded) -> None:
+        stop(work)
+        stopped.set()
+
+    monkeypatch.setattr(Embedded, "stop", stopping)
 
     async def leave() -> None:
-        async for _ in longscribe.stream(talk, language="en", chunk_seconds=10.0, state=tmp_path / "state"):
+        async for _ in longscribe.stream(long, language="en", chunk_seconds=10.0, state=tmp_path / "state"):
             break
 
     asyncio.run(leave())
+    assert stopped.is_set()
     assert set(threading.enumerate()) <= before
     assert media.open == 0
     heard = len(recogniser.batches)
-    recogniser.before = lambda windows: None
     assert longscribe.transcribe(
-        talk, language="en", chunk_seconds=10.0, state=tmp_path / "state"
-    ).text.split() == words(COUNT)
+        long, language="en", chunk_seconds=10.0, state=tmp_path / "state"
+    ).text.split() == words(4 * COUNT)
     assert 0 < heard < len(recogniser.batches)
 
 
