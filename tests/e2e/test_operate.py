@@ -332,7 +332,7 @@ def test_an_upload_that_is_deleted_or_cancelled_does_not_come_back(tmp_path: Pat
         assert gone["upload"] is True
         assert len(gone["files"]) == 4
     with serving(root, seconds=2.0) as service:
-        service.drop("c.m4a", spoken(200))
+        service.drop("c.m4a", spoken(600))
         service.until(lambda: any(job.recording.name == "c.m4a" for job, _ in stored(root)))
         assert asked(root, "cancel", "c.m4a", "--dir", root)["state"] == "cancelled"
         service.hears("c.m4a: cancelled")

@@ -19,9 +19,9 @@ from tests.e2e.conftest import Command, Finished
 from tests.standins import SystemClock, ToneRecogniser, spoken, words
 from tests.tiers import units
 
-COUNT = 200
-SECONDS = 0.15
-"""That each call of the recogniser takes: 16 to 20 chunks in about two seconds."""
+COUNT = 400
+SECONDS = 0.4
+"""That each call of the recogniser takes: 32 to 40 chunks, eight at once, in about two seconds."""
 
 
 @pytest.fixture(scope="module")

@@ -464,7 +464,7 @@ def test_jobs_cancelled_or_deleted_by_another_process(tmp_path: Path) -> None:
 
 
 def test_another_model_begins_unfinished_recordings_afresh(tmp_path: Path) -> None:
-    with serving(tmp_path, seconds=0.3) as service:
+    with serving(tmp_path, seconds=0.6) as service:
         service.drop("a.m4a", spoken(600))
         service.until(lambda: len(service.heard()) > 4)
         service.end(signal.SIGKILL)
