@@ -196,7 +196,7 @@ def test_a_slow_store_is_read_ahead():
     _, reads = timed(0)
     assert reads < 12
     fast, slow = (min(timed(latency)[0] for _ in range(2)) for latency in (0, 0.1))
-    assert slow - fast < 0.1 * reads  # they overlap
+    assert slow - fast < 0.06 * reads  # they overlap: one after the other they would take 0.1 s each
 
 
 @pytest.mark.parametrize("late", [False, True])
